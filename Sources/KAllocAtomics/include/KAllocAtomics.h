@@ -1,0 +1,9 @@
+// The umbrella of the C target: what Swift imports as `KAllocAtomics`.
+
+#ifndef KALLOCATOMICS_H
+#define KALLOCATOMICS_H
+
+#include "ka_atomics.h"
+#include "ka_os.h"
+
+#endif

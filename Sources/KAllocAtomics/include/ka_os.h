@@ -1,0 +1,58 @@
+// What the allocator asks of the operating system: address space, pages, barriers, topology files, the environment.
+//
+// Every call is a raw system call: none touches errno, none allocates, and all may be made from a signal handler.
+// Where there is no operating system each function fails (or does nothing) in the way its comment names.
+
+#ifndef KA_OS_H
+#define KA_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/// Bytes in the smallest unit that the operating system maps.
+#define KA_OS_PAGE_BYTES 4096
+
+/// Address space without memory behind it, `alignment` a power of two of at least a page. NULL where refused.
+void *_Nullable ka_os_reserve(size_t bytes, size_t alignment);
+
+/// Zeroed, readable and writable pages, backed on first touch and not counted as committed before. NULL where refused.
+void *_Nullable ka_os_map(size_t bytes, size_t alignment);
+
+/// Makes a part of a reservation readable and writable. False where refused, and then nothing has changed.
+bool ka_os_commit(void *_Nonnull address, size_t bytes);
+
+/// Takes back what `ka_os_commit` gave: contents and memory are gone, the reservation stays.
+bool ka_os_decommit(void *_Nonnull address, size_t bytes);
+
+/// Gives the memory of whole pages back; they stay mapped and read as zero. False where refused.
+bool ka_os_purge(void *_Nonnull address, size_t bytes);
+
+/// Ends a mapping or a part of it.
+void ka_os_unmap(void *_Nonnull address, size_t bytes);
+
+/// Resizes a mapping of `ka_os_map`, moving it where `may_move`. NULL where refused: the old mapping stands.
+void *_Nullable ka_os_remap(void *_Nonnull address, size_t bytes, size_t new_bytes, bool may_move);
+
+/// Asks that these pages come from `node`: only from it where `strict`, from it first otherwise. False where refused.
+bool ka_os_bind(void *_Nonnull address, size_t bytes, uint32_t node, bool strict);
+
+/// Keeps transparent huge pages away from a range of small, sparsely touched metadata.
+void ka_os_no_huge_pages(void *_Nonnull address, size_t bytes);
+
+/// One more than the highest CPU number that this machine can ever have; 1 where unknown.
+uint32_t ka_os_cpu_limit(void);
+
+/// Bytes of physical memory; 0 where unknown.
+uint64_t ka_os_physical_bytes(void);
+
+/// Milliseconds of a clock that never goes back; 0 where there is none.
+uint64_t ka_os_milliseconds(void);
+
+/// The value of an environment variable, or NULL.
+const char *_Nullable ka_os_environment(const char *_Nonnull name);
+
+/// Writes one line to standard error, best effort.
+void ka_os_report(const char *_Nonnull text, size_t bytes);
+
+#endif

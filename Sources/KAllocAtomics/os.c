@@ -1,0 +1,118 @@
+#include "ka_os.h"
+
+#if defined(__linux__)
+
+#include <fcntl.h>
+#include <linux/mempolicy.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "ka_syscall.h"
+
+static void *mapped(long result) { return ka_syscall_failed(result) ? NULL : (void *)result; }
+
+/// Maps `bytes` on an `alignment` boundary: maps more where the first try is unaligned, and gives the ends back.
+static void *map_aligned(size_t bytes, size_t alignment, int protection) {
+  const long flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  if (bytes == 0 || bytes > SIZE_MAX - alignment) return NULL;
+  char *start = mapped(ka_syscall6(SYS_mmap, 0, (long)bytes, protection, flags, -1, 0));
+  if (!start || ((uintptr_t)start & (alignment - 1)) == 0) return start;
+  ka_os_unmap(start, bytes);
+  start = mapped(ka_syscall6(SYS_mmap, 0, (long)(bytes + alignment), protection, flags, -1, 0));
+  if (!start) return NULL;
+  char *aligned = (char *)(((uintptr_t)start + alignment - 1) & ~(alignment - 1));
+  if (aligned > start) ka_os_unmap(start, (size_t)(aligned - start));
+  size_t tail = (size_t)(start + alignment - aligned);
+  if (tail) ka_os_unmap(aligned + bytes, tail);
+  return aligned;
+}
+
+void *ka_os_reserve(size_t bytes, size_t alignment) { return map_aligned(bytes, alignment, PROT_NONE); }
+
+void *ka_os_map(size_t bytes, size_t alignment) { return map_aligned(bytes, alignment, PROT_READ | PROT_WRITE); }
+
+bool ka_os_commit(void *address, size_t bytes) {
+  return ka_syscall3(SYS_mprotect, (long)address, (long)bytes, PROT_READ | PROT_WRITE) == 0;
+}
+
+bool ka_os_decommit(void *address, size_t bytes) {
+  const long flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
+  return mapped(ka_syscall6(SYS_mmap, (long)address, (long)bytes, PROT_NONE, flags, -1, 0)) != NULL;
+}
+
+bool ka_os_purge(void *address, size_t bytes) {
+  return ka_syscall3(SYS_madvise, (long)address, (long)bytes, MADV_DONTNEED) == 0;
+}
+
+void ka_os_unmap(void *address, size_t bytes) { ka_syscall3(SYS_munmap, (long)address, (long)bytes, 0); }
+
+void *ka_os_remap(void *address, size_t bytes, size_t new_bytes, bool may_move) {
+  return mapped(ka_syscall6(SYS_mremap, (long)address, (long)bytes, (long)new_bytes, may_move ? MREMAP_MAYMOVE : 0, 0, 0));
+}
+
+bool ka_os_bind(void *address, size_t bytes, uint32_t node, bool strict) {
+  unsigned long mask[16] = {0};
+  const uint32_t word_bits = 8 * sizeof(unsigned long);
+  if (node >= 16 * word_bits) return false;
+  mask[node / word_bits] = 1ul << (node % word_bits);
+  const long policy = strict ? MPOL_BIND : MPOL_PREFERRED;
+  return ka_syscall6(SYS_mbind, (long)address, (long)bytes, policy, (long)mask, 16 * word_bits, 0) == 0;
+}
+
+void ka_os_no_huge_pages(void *address, size_t bytes) {
+  ka_syscall3(SYS_madvise, (long)address, (long)bytes, MADV_NOHUGEPAGE);
+}
+
+uint32_t ka_os_cpu_limit(void) {
+  // The file holds ranges in ascending order, such as "0-7,16-23": the last number is the highest.
+  char text[256];
+  long file = ka_syscall6(SYS_openat, AT_FDCWD, (long)"/sys/devices/system/cpu/possible", O_RDONLY | O_CLOEXEC, 0, 0, 0);
+  if (ka_syscall_failed(file)) return 1;
+  long length = ka_syscall3(SYS_read, file, (long)text, sizeof text);
+  ka_syscall3(SYS_close, file, 0, 0);
+  uint32_t last = 0;
+  bool in_number = false;
+  for (long i = 0; i < length; i++) {
+    bool digit = text[i] >= '0' && text[i] <= '9';
+    if (digit) last = (in_number ? last * 10 : 0) + (uint32_t)(text[i] - '0');
+    in_number = digit;
+  }
+  return last + 1;
+}
+
+uint64_t ka_os_physical_bytes(void) {
+  long pages = sysconf(_SC_PHYS_PAGES);
+  return pages > 0 ? (uint64_t)pages * KA_OS_PAGE_BYTES : 0;
+}
+
+uint64_t ka_os_milliseconds(void) {
+  struct timespec now;
+  if (clock_gettime(CLOCK_MONOTONIC_COARSE, &now) != 0) return 0;
+  return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+const char *ka_os_environment(const char *name) { return getenv(name); }
+
+void ka_os_report(const char *text, size_t bytes) { ka_syscall3(SYS_write, 2, (long)text, (long)bytes); }
+
+#else
+
+void *ka_os_reserve(size_t bytes, size_t alignment) { return NULL; }
+void *ka_os_map(size_t bytes, size_t alignment) { return NULL; }
+bool ka_os_commit(void *address, size_t bytes) { return false; }
+bool ka_os_decommit(void *address, size_t bytes) { return false; }
+bool ka_os_purge(void *address, size_t bytes) { return false; }
+void ka_os_unmap(void *address, size_t bytes) {}
+void *ka_os_remap(void *address, size_t bytes, size_t new_bytes, bool may_move) { return NULL; }
+bool ka_os_bind(void *address, size_t bytes, uint32_t node, bool strict) { return false; }
+void ka_os_no_huge_pages(void *address, size_t bytes) {}
+uint32_t ka_os_cpu_limit(void) { return 1; }
+uint64_t ka_os_physical_bytes(void) { return 0; }
+uint64_t ka_os_milliseconds(void) { return 0; }
+const char *ka_os_environment(const char *name) { return NULL; }
+void ka_os_report(const char *text, size_t bytes) {}
+
+#endif
