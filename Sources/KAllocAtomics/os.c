@@ -1,3 +1,5 @@
+#define _GNU_SOURCE  // MREMAP_MAYMOVE
+
 #include "ka_os.h"
 
 #if defined(__linux__)

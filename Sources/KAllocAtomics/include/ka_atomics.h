@@ -7,8 +7,7 @@
 #ifndef KA_ATOMICS_H
 #define KA_ATOMICS_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "ka_types.h"
 
 #define KA_INLINE static inline __attribute__((always_inline))
 

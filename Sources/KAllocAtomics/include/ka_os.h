@@ -6,9 +6,7 @@
 #ifndef KA_OS_H
 #define KA_OS_H
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "ka_types.h"
 
 /// Bytes in the smallest unit that the operating system maps.
 #define KA_OS_PAGE_BYTES 4096
