@@ -110,7 +110,9 @@ public struct AtomicByte: Sendable {
   public func fetchAddAcquireRelease(_ operand: UInt8) -> UInt8 { unsafe ka_u8_fetch_add_acq_rel(address, operand) }
 
   @inlinable @inline(__always)
-  public func fetchSubtractAcquireRelease(_ operand: UInt8) -> UInt8 { unsafe ka_u8_fetch_sub_acq_rel(address, operand) }
+  public func fetchSubtractAcquireRelease(_ operand: UInt8) -> UInt8 {
+    unsafe ka_u8_fetch_sub_acq_rel(address, operand)
+  }
 
   @inlinable @inline(__always)
   public func fetchOrAcquireRelease(_ operand: UInt8) -> UInt8 { unsafe ka_u8_fetch_or_acq_rel(address, operand) }
@@ -127,14 +129,22 @@ public struct AtomicByte: Sendable {
   }
 
   @inlinable @inline(__always)
-  public func fetchAddSequentiallyConsistent(_ operand: UInt8) -> UInt8 { unsafe ka_u8_fetch_add_seq_cst(address, operand) }
+  public func fetchAddSequentiallyConsistent(_ operand: UInt8) -> UInt8 {
+    unsafe ka_u8_fetch_add_seq_cst(address, operand)
+  }
 
   @inlinable @inline(__always)
-  public func fetchSubtractSequentiallyConsistent(_ operand: UInt8) -> UInt8 { unsafe ka_u8_fetch_sub_seq_cst(address, operand) }
+  public func fetchSubtractSequentiallyConsistent(_ operand: UInt8) -> UInt8 {
+    unsafe ka_u8_fetch_sub_seq_cst(address, operand)
+  }
 
   @inlinable @inline(__always)
-  public func fetchOrSequentiallyConsistent(_ operand: UInt8) -> UInt8 { unsafe ka_u8_fetch_or_seq_cst(address, operand) }
+  public func fetchOrSequentiallyConsistent(_ operand: UInt8) -> UInt8 {
+    unsafe ka_u8_fetch_or_seq_cst(address, operand)
+  }
 
   @inlinable @inline(__always)
-  public func fetchAndSequentiallyConsistent(_ operand: UInt8) -> UInt8 { unsafe ka_u8_fetch_and_seq_cst(address, operand) }
+  public func fetchAndSequentiallyConsistent(_ operand: UInt8) -> UInt8 {
+    unsafe ka_u8_fetch_and_seq_cst(address, operand)
+  }
 }

@@ -110,7 +110,9 @@ public struct AtomicWord: Sendable {
   public func fetchAddAcquireRelease(_ operand: UInt64) -> UInt64 { unsafe ka_u64_fetch_add_acq_rel(address, operand) }
 
   @inlinable @inline(__always)
-  public func fetchSubtractAcquireRelease(_ operand: UInt64) -> UInt64 { unsafe ka_u64_fetch_sub_acq_rel(address, operand) }
+  public func fetchSubtractAcquireRelease(_ operand: UInt64) -> UInt64 {
+    unsafe ka_u64_fetch_sub_acq_rel(address, operand)
+  }
 
   @inlinable @inline(__always)
   public func fetchOrAcquireRelease(_ operand: UInt64) -> UInt64 { unsafe ka_u64_fetch_or_acq_rel(address, operand) }
@@ -119,7 +121,9 @@ public struct AtomicWord: Sendable {
   public func fetchAndAcquireRelease(_ operand: UInt64) -> UInt64 { unsafe ka_u64_fetch_and_acq_rel(address, operand) }
 
   @inlinable @inline(__always)
-  public func exchangeSequentiallyConsistent(_ value: UInt64) -> UInt64 { unsafe ka_u64_exchange_seq_cst(address, value) }
+  public func exchangeSequentiallyConsistent(_ value: UInt64) -> UInt64 {
+    unsafe ka_u64_exchange_seq_cst(address, value)
+  }
 
   @inlinable @inline(__always)
   public func compareExchangeSequentiallyConsistent(_ expected: UInt64, _ desired: UInt64) -> UInt64 {
@@ -127,14 +131,22 @@ public struct AtomicWord: Sendable {
   }
 
   @inlinable @inline(__always)
-  public func fetchAddSequentiallyConsistent(_ operand: UInt64) -> UInt64 { unsafe ka_u64_fetch_add_seq_cst(address, operand) }
+  public func fetchAddSequentiallyConsistent(_ operand: UInt64) -> UInt64 {
+    unsafe ka_u64_fetch_add_seq_cst(address, operand)
+  }
 
   @inlinable @inline(__always)
-  public func fetchSubtractSequentiallyConsistent(_ operand: UInt64) -> UInt64 { unsafe ka_u64_fetch_sub_seq_cst(address, operand) }
+  public func fetchSubtractSequentiallyConsistent(_ operand: UInt64) -> UInt64 {
+    unsafe ka_u64_fetch_sub_seq_cst(address, operand)
+  }
 
   @inlinable @inline(__always)
-  public func fetchOrSequentiallyConsistent(_ operand: UInt64) -> UInt64 { unsafe ka_u64_fetch_or_seq_cst(address, operand) }
+  public func fetchOrSequentiallyConsistent(_ operand: UInt64) -> UInt64 {
+    unsafe ka_u64_fetch_or_seq_cst(address, operand)
+  }
 
   @inlinable @inline(__always)
-  public func fetchAndSequentiallyConsistent(_ operand: UInt64) -> UInt64 { unsafe ka_u64_fetch_and_seq_cst(address, operand) }
+  public func fetchAndSequentiallyConsistent(_ operand: UInt64) -> UInt64 {
+    unsafe ka_u64_fetch_and_seq_cst(address, operand)
+  }
 }

@@ -110,7 +110,9 @@ public struct AtomicWord32: Sendable {
   public func fetchAddAcquireRelease(_ operand: UInt32) -> UInt32 { unsafe ka_u32_fetch_add_acq_rel(address, operand) }
 
   @inlinable @inline(__always)
-  public func fetchSubtractAcquireRelease(_ operand: UInt32) -> UInt32 { unsafe ka_u32_fetch_sub_acq_rel(address, operand) }
+  public func fetchSubtractAcquireRelease(_ operand: UInt32) -> UInt32 {
+    unsafe ka_u32_fetch_sub_acq_rel(address, operand)
+  }
 
   @inlinable @inline(__always)
   public func fetchOrAcquireRelease(_ operand: UInt32) -> UInt32 { unsafe ka_u32_fetch_or_acq_rel(address, operand) }
@@ -119,7 +121,9 @@ public struct AtomicWord32: Sendable {
   public func fetchAndAcquireRelease(_ operand: UInt32) -> UInt32 { unsafe ka_u32_fetch_and_acq_rel(address, operand) }
 
   @inlinable @inline(__always)
-  public func exchangeSequentiallyConsistent(_ value: UInt32) -> UInt32 { unsafe ka_u32_exchange_seq_cst(address, value) }
+  public func exchangeSequentiallyConsistent(_ value: UInt32) -> UInt32 {
+    unsafe ka_u32_exchange_seq_cst(address, value)
+  }
 
   @inlinable @inline(__always)
   public func compareExchangeSequentiallyConsistent(_ expected: UInt32, _ desired: UInt32) -> UInt32 {
@@ -127,14 +131,22 @@ public struct AtomicWord32: Sendable {
   }
 
   @inlinable @inline(__always)
-  public func fetchAddSequentiallyConsistent(_ operand: UInt32) -> UInt32 { unsafe ka_u32_fetch_add_seq_cst(address, operand) }
+  public func fetchAddSequentiallyConsistent(_ operand: UInt32) -> UInt32 {
+    unsafe ka_u32_fetch_add_seq_cst(address, operand)
+  }
 
   @inlinable @inline(__always)
-  public func fetchSubtractSequentiallyConsistent(_ operand: UInt32) -> UInt32 { unsafe ka_u32_fetch_sub_seq_cst(address, operand) }
+  public func fetchSubtractSequentiallyConsistent(_ operand: UInt32) -> UInt32 {
+    unsafe ka_u32_fetch_sub_seq_cst(address, operand)
+  }
 
   @inlinable @inline(__always)
-  public func fetchOrSequentiallyConsistent(_ operand: UInt32) -> UInt32 { unsafe ka_u32_fetch_or_seq_cst(address, operand) }
+  public func fetchOrSequentiallyConsistent(_ operand: UInt32) -> UInt32 {
+    unsafe ka_u32_fetch_or_seq_cst(address, operand)
+  }
 
   @inlinable @inline(__always)
-  public func fetchAndSequentiallyConsistent(_ operand: UInt32) -> UInt32 { unsafe ka_u32_fetch_and_seq_cst(address, operand) }
+  public func fetchAndSequentiallyConsistent(_ operand: UInt32) -> UInt32 {
+    unsafe ka_u32_fetch_and_seq_cst(address, operand)
+  }
 }
