@@ -33,7 +33,7 @@ let package = Package(
         .target(name: "CNUMA", condition: .when(platforms: [.linux], traits: ["NUMA"])),
       ],
       swiftSettings: core),
-    .target(name: "KAlloc", dependencies: ["Slab"], swiftSettings: core),
+    .target(name: "KAlloc", dependencies: ["Slab", "KAllocAtomics"], swiftSettings: core),
     .target(name: "KBoxed", dependencies: ["KAlloc"], swiftSettings: core),
     .testTarget(name: "SlabTests", dependencies: ["Slab", "KAllocAtomics"]),
   ]

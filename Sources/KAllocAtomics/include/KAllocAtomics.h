@@ -5,5 +5,6 @@
 
 #include "ka_atomics.h"
 #include "ka_os.h"
+#include "ka_system.h"
 
 #endif

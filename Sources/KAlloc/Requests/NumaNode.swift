@@ -1,0 +1,29 @@
+import Slab
+
+/// The NUMA node that a block should come from, or any.
+///
+/// With `AllocFlags.thisNode` the node is a demand: that node or `AllocError.nodeUnavailable`. Without it the node is
+/// a preference, and the nearest one with memory serves.
+///
+/// Thread-safety: Concurrent; a value.
+public struct NumaNode: Hashable, Sendable {
+  /// The node's index, or -1 for ``any``.
+  @usableFromInline let index: Int
+
+  @inlinable @inline(__always)
+  init(unchecked index: Int) { self.index = index }
+
+  /// The node of this index in the heap's own topology, unchecked: the allocator refuses one that it does not have.
+  ///
+  /// Use it with a heap that has a simulated topology of its own.
+  @inlinable @inline(__always)
+  public init(_ index: NodeIndex) { self.init(unchecked: index.rawValue) }
+
+  /// No wish: the node of the CPU that asks.
+  @inlinable @inline(__always)
+  public static var any: NumaNode { NumaNode(unchecked: -1) }
+
+  /// The node's index, or `nil` for ``any``.
+  @inlinable @inline(__always)
+  public var nodeIndex: NodeIndex? { index < 0 ? nil : NodeIndex(index) }
+}
