@@ -1,0 +1,77 @@
+# The commands of this project; `make help` lists them. Each is a script of Scripts/ or one tool, so that it can be
+# read and run by itself. Everything that is built goes to .build*/ folders, which `make clean` removes.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+SECONDS ?= 60
+STRESS := swift run --package-path Stress -c release kstress
+BENCH_BUILD := swift build --package-path Benchmarks -c release
+KBENCH := Benchmarks/.build/release/kbench
+
+##@ The two that matter
+.PHONY: stress test
+stress: ## Run many threads against the allocator for a minute, every block verified (SECONDS=60, ARGS=…)
+	@Scripts/bootstrap build
+	@$(STRESS) run --seconds $(SECONDS) $(ARGS)
+
+test: ## Run every test and every check
+	@Scripts/bootstrap build test
+	@Scripts/test $(STEPS)
+
+##@ Slower tests
+.PHONY: test-tsan test-asan test-valgrind
+test-tsan: ## Run the tests under ThreadSanitizer
+	@Scripts/bootstrap build
+	@Scripts/test-sanitizer thread
+
+test-asan: ## Run the tests under AddressSanitizer and LeakSanitizer
+	@Scripts/bootstrap build
+	@Scripts/test-sanitizer address
+
+test-valgrind: ## Run the tests in thread mode under valgrind
+	@Scripts/bootstrap build test
+	@Scripts/test-valgrind
+
+##@ Speed
+.PHONY: bench bench-quick
+bench: ## Measure KAlloc beside its peers in one run (ARGS="--json FILE")
+	@Scripts/bootstrap build
+	@$(BENCH_BUILD)
+	@$(KBENCH) $(ARGS)
+
+bench-quick: ## The same with fewer and shorter rounds
+	@Scripts/bootstrap build
+	@$(BENCH_BUILD)
+	@$(KBENCH) --quick $(ARGS)
+
+##@ Tools
+.PHONY: record lint format
+record: ## Record the allocations of a program to a trace: make record CMD="git log" [OUT=FILE]
+	@[[ -n '$(subst ','\'',$(CMD))' ]] || { echo 'record: say what to run: make record CMD="git log"' >&2; exit 64; }
+	@Scripts/bootstrap build
+	@Stress/Recorder/record $(if $(OUT),--output '$(OUT)') -- $(CMD)
+
+lint: ## Check the form of Swift sources and scripts
+	@Scripts/lint
+
+format: ## Bring Swift sources into that form
+	@Scripts/lint --fix
+
+##@ Upkeep
+.PHONY: bootstrap bootstrap-bench clean help
+bootstrap: ## Install the system packages that building and testing need
+	@Scripts/bootstrap build test
+
+bootstrap-bench: ## Install the allocators that the benchmarks compare with
+	@Scripts/bootstrap build bench
+
+clean: ## Remove everything that was built
+	rm -rf .build* Stress/.build* Benchmarks/.build*
+
+help: ## Show this list
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
