@@ -5,7 +5,8 @@ import KAllocAtomics
 extension Allocator {
   /// As the requirement, from any node, and reclaiming where needed unless told otherwise.
   @inlinable @inline(__always)
-  public func allocate(_ layout: Layout, flags: AllocFlags = .kernel) throws(AllocError) -> UnsafeMutableRawBufferPointer
+  public func allocate(_ layout: Layout, flags: AllocFlags = .kernel) throws(AllocError)
+    -> UnsafeMutableRawBufferPointer
   {
     unsafe try allocate(layout, flags: flags, node: .any)
   }

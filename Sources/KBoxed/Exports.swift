@@ -1,0 +1,3 @@
+// Boxes and collections speak in layouts, allocators and their errors: `import KBoxed` alone makes those visible.
+
+@_exported import KAlloc
