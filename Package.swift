@@ -36,5 +36,6 @@ let package = Package(
     .target(name: "KAlloc", dependencies: ["Slab", "KAllocAtomics"], swiftSettings: core),
     .target(name: "KBoxed", dependencies: ["KAlloc"], swiftSettings: core),
     .testTarget(name: "SlabTests", dependencies: ["Slab", "KAllocAtomics"]),
+    .testTarget(name: "PagesTests", dependencies: ["Slab", "KAllocAtomics"]),
   ]
 )
