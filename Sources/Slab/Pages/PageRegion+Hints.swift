@@ -32,7 +32,7 @@ extension PageRegion {
     for tier in 0...tier {
       let hint = hintWord(tree: block >> 6, tier: tier)
       if hint.loadSequentiallyConsistent() & bit == 0 {  // (C) free looks at the hint
-        _ = hint.fetchOrSequentiallyConsistent(bit)
+        _ = hint.fetchOrSequentiallyConsistent(bit)  // (C)
       }
     }
   }

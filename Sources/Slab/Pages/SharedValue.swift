@@ -18,7 +18,7 @@ extension AtomicWord {
   func updateAcquire<Value: SharedValue>(_ transition: (Value) -> Value?) -> Value? where Value.Bits == UInt64 {
     var found = loadRelaxed()
     while let next = transition(Value(bits: found)) {
-      let seen = compareExchangeAcquire(found, next.bits)
+      let seen = compareExchangeAcquire(found, next.bits)  // (caller)
       if seen == found { return Value(bits: found) }
       found = seen
     }
@@ -32,7 +32,7 @@ extension AtomicWord32 {
   func updateAcquire<Value: SharedValue>(_ transition: (Value) -> Value?) -> Value? where Value.Bits == UInt32 {
     var found = loadRelaxed()
     while let next = transition(Value(bits: found)) {
-      let seen = compareExchangeAcquire(found, next.bits)
+      let seen = compareExchangeAcquire(found, next.bits)  // (caller)
       if seen == found { return Value(bits: found) }
       found = seen
     }
