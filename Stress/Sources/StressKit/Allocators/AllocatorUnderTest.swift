@@ -1,0 +1,80 @@
+// What the scenarios need of an allocator, and nothing more: so that the same run can be made on the real heap, on the
+// C library (does the harness itself hold?) and, in the tests, on allocators that are broken on purpose.
+
+/// An allocator that a stress run or a replay works on.
+///
+/// Concurrent: every member may be called from any number of threads at once, except `validate()`, which is called
+/// only while no other call is under way.
+protocol AllocatorUnderTest: Sendable {
+  /// How the report calls it.
+  var name: String { get }
+
+  /// `size` ≥ 1, `alignment` a power of two of at least 1. `nil` where memory is refused.
+  func allocate(size: Int, alignment: Int, zeroed: Bool) -> UnsafeMutableRawPointer?
+  func deallocate(_ block: UnsafeMutableRawPointer, size: Int, alignment: Int)
+  /// `nil` where memory is refused, and then the old block is as it was.
+  func reallocate(_ block: UnsafeMutableRawPointer, size: Int, alignment: Int, newSize: Int) -> UnsafeMutableRawPointer?
+  /// Bytes that may be used of a live block: at least those asked for. `nil` where the allocator does not know the block.
+  func usableSize(of block: UnsafeMutableRawPointer) -> Int?
+
+  /// 4096 << order bytes, aligned to their size.
+  func allocatePages(order: Int) -> UnsafeMutableRawPointer?
+  func deallocatePages(_ block: UnsafeMutableRawPointer, order: Int)
+  /// Orders that `allocatePages` serves.
+  var pageOrders: ClosedRange<Int> { get }
+
+  /// Gives back what is cached; bytes returned to the operating system.
+  func trim() -> Int
+  /// Bytes held from the operating system for blocks, used or cached; `nil` where unknown.
+  var committedBytes: Int? { get }
+  /// The hard limit on `committedBytes`; `nil` where there is none to be set.
+  var limit: Int? { get }
+  func setLimit(_ bytes: Int)
+
+  /// What is wrong with the allocator's own structures, or `nil`.
+  func validate() -> String?
+  func traffic() -> AllocatorTraffic?
+
+  /// Creates a heap beside this one, uses it, and destroys it; what went wrong, or `nil`.
+  func exerciseScratchHeap(seed: UInt64) -> String?
+}
+
+/// Counts that only the allocator knows. Differences of two of them describe a run.
+struct AllocatorTraffic: Codable, Equatable, Sendable {
+  /// The binding mode in force.
+  var mode = ""
+  var nodes = 1
+  /// Visits to the depot by magazines that were empty or full, and objects that crossed.
+  var depotTakes = 0
+  var depotPuts = 0
+  /// Objects taken out of and put back into slabs.
+  var slabTakes = 0
+  var slabPuts = 0
+  var slabsCreated = 0
+  var slabsReleased = 0
+  /// Operations that the magazines could not serve.
+  var magazineMisses = 0
+  /// Restartable sections that the kernel aborted.
+  var aborts = 0
+
+  static func - (late: Self, early: Self) -> Self {
+    Self(
+      mode: late.mode, nodes: late.nodes, depotTakes: late.depotTakes - early.depotTakes,
+      depotPuts: late.depotPuts - early.depotPuts, slabTakes: late.slabTakes - early.slabTakes,
+      slabPuts: late.slabPuts - early.slabPuts, slabsCreated: late.slabsCreated - early.slabsCreated,
+      slabsReleased: late.slabsReleased - early.slabsReleased,
+      magazineMisses: late.magazineMisses - early.magazineMisses, aborts: late.aborts - early.aborts)
+  }
+}
+
+extension AllocatorUnderTest {
+  var pageOrders: ClosedRange<Int> { 0...10 }
+  func usableSize(of block: UnsafeMutableRawPointer) -> Int? { nil }
+  func trim() -> Int { 0 }
+  var committedBytes: Int? { nil }
+  var limit: Int? { nil }
+  func setLimit(_ bytes: Int) {}
+  func validate() -> String? { nil }
+  func traffic() -> AllocatorTraffic? { nil }
+  func exerciseScratchHeap(seed: UInt64) -> String? { nil }
+}

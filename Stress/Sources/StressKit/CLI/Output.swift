@@ -1,0 +1,39 @@
+import Foundation
+
+/// Files that the program writes.
+enum Output {
+  static func print(_ text: String) { FileHandle.standardOutput.write(Data(text.utf8)) }
+
+  /// Refuses, before a long run, a place where nothing can be written.
+  static func checkWritable(_ path: String) throws {
+    let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
+    var isFolder: ObjCBool = false
+    if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) {
+      guard !isFolder.boolValue, FileManager.default.isWritableFile(atPath: path) else { throw cannotWrite(path) }
+    } else {
+      guard FileManager.default.isWritableFile(atPath: folder) else { throw cannotWrite(path) }
+    }
+  }
+
+  /// The whole file or nothing.
+  static func write(_ data: Data, to path: String) throws {
+    let options: Data.WritingOptions = path.hasPrefix("/dev/") ? [] : .atomic
+    do { try data.write(to: URL(fileURLWithPath: path), options: options) } catch { throw cannotWrite(path) }
+  }
+
+  private static func cannotWrite(_ path: String) -> Exit { Exit(status: 73, message: "cannot write '\(path)'") }
+}
+
+/// Numbers of bytes as people write them.
+enum ByteCount {
+  /// `64M` is 64 MiB; K, M and G in either case. `nil` for anything else, or too much.
+  static func parse(_ text: String) -> Int? {
+    let shifts: [Character: Int] = ["k": 10, "m": 20, "g": 30]
+    guard let last = text.last else { return nil }
+    let shift = shifts[Character(last.lowercased())]
+    let digits = shift == nil ? Substring(text) : text.dropLast()
+    guard let number = Int(digits), number >= 0 else { return nil }
+    let (bytes, overflow) = number.multipliedReportingOverflow(by: 1 << (shift ?? 0))
+    return overflow ? nil : bytes
+  }
+}

@@ -1,0 +1,91 @@
+import ArgumentParser
+import CStress
+import Foundation
+
+struct RunCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "run", abstract: "Stress the allocator and verify every block (default).")
+
+  @Option(help: "How long to run, in seconds.") var seconds = 60.0
+  @Option(help: "Worker threads (default: twice the CPUs, at least 4).") var threads: Int?
+  @Option(help: "The seed of all choices (default: a new one, which the report names).") var seed: UInt64?
+  @Option(help: "Steps of each worker in each phase, instead of --seconds: repeats a run exactly.")
+  var operations: Int?
+  @Option(help: "Scenarios to run, separated by commas (see `kstress list`).") var scenario: String?
+  @Option(help: "Binding mode of the caches: rseq, thread or shared.") var mode: String?
+  @Option(help: "Simulated NUMA nodes.") var nodes: Int?
+  @Option(help: "Hard limit on the heap's committed bytes; K, M and G may follow.") var limit: String?
+  @Option(help: "Write the report as JSON to this file, too.") var json: String?
+  @Option(help: "The allocator to run on: kalloc, or system (the C library).") var allocator = AllocatorName.fallback
+    .rawValue
+
+  mutating func run() throws {
+    let options = try checkedOptions()
+    if let json { try Output.checkWritable(json) }
+    guard let name = AllocatorName(rawValue: options.allocator) else { throw Exit.badArgument("no allocator") }
+    cs_crash_install()
+    let report = try name.open(options) { Self.make($0, options) }
+    Output.print(report.text)
+    if let json { try Output.write(try report.json(), to: json) }
+    if report.outcome == .failed { report.failureLines.dropFirst().forEach(Program.complain) }
+    // After a stall workers may still be inside the allocator: no destructor may run under them.
+    if report.failures.contains(where: { $0.kind == .stalled }) { _exit(report.exitStatus) }
+    if report.exitStatus != 0 { throw Exit(status: report.exitStatus) }
+  }
+
+  func checkedOptions() throws -> RunOptions {
+    var options = RunOptions()
+    guard seconds.isFinite, seconds > 0, seconds <= 1e6 else {
+      throw Exit.badArgument("--seconds takes a positive number, not \(seconds.brief)")
+    }
+    options.seconds = seconds
+    options.threads = threads ?? max(4, 2 * Int(cs_cpu_count()))
+    guard (1...512).contains(options.threads) else {
+      throw Exit.badArgument("--threads takes 1 to 512, not \(options.threads)")
+    }
+    options.seed = seed ?? UInt64.random(in: 0...UInt64(UInt32.max))
+    if let operations, operations < 1 { throw Exit.badArgument("--operations takes 1 or more, not \(operations)") }
+    options.operations = operations
+    if let scenario {
+      options.scenarios = scenario.split(separator: ",", omittingEmptySubsequences: false).map(String.init)
+      if let unknown = options.scenarios.first(where: { ScenarioName(rawValue: $0) == nil }) {
+        throw Exit.badArgument("no scenario named '\(unknown)'; `kstress list` names them")
+      }
+    }
+    if let mode, !["rseq", "thread", "shared"].contains(mode) {
+      throw Exit.badArgument("--mode takes rseq, thread or shared, not '\(mode)'")
+    }
+    options.mode = mode
+    if let nodes, !(1...64).contains(nodes) { throw Exit.badArgument("--nodes takes 1 to 64, not \(nodes)") }
+    options.nodes = nodes
+    if let limit {
+      guard let bytes = ByteCount.parse(limit), bytes >= 16 << 20 else {
+        throw Exit.badArgument("--limit takes a number of bytes of at least 16M, not '\(limit)'")
+      }
+      options.limit = bytes
+    }
+    guard AllocatorName(rawValue: allocator) != nil else {
+      throw Exit.badArgument("--allocator takes \(AllocatorName.listed), not '\(allocator)'")
+    }
+    options.allocator = allocator
+    return options
+  }
+
+  /// An ordinary function, so that the handlers of the sources belong to no actor.
+  private static func make(_ allocator: some AllocatorUnderTest, _ options: RunOptions) -> Report {
+    let runner = Runner(allocator, options)
+    let interrupt = Interrupt { runner.stop() }
+    let start = cs_now()
+    let progress = Progress {
+      let place = runner.position.now
+      let seconds = Double(cs_now() - start) / 1e9
+      return "\(seconds.fixed(1)) s\(options.operations == nil ? " of \(options.seconds.brief)" : "")  "
+        + "\(place.scenario) \(place.phase)/\(place.phases)  \(runner.run.control.progress.grouped) operations"
+        + (place.interrupted ? "  stopping" : "")
+    }
+    let report = runner.makeRun()
+    progress.end()
+    interrupt.end()
+    return report
+  }
+}

@@ -1,0 +1,48 @@
+import CStress
+
+/// The words through which the coordinator and the workers see each other while a phase runs. Concurrent.
+///
+/// Flags only go up during a phase and carry no data: relaxed is enough, because a worker that sees one late only does
+/// one step more, and everything that the coordinator reads afterwards it reads after having joined the workers.
+final class Control: Sendable {
+  static let maximumWorkers = 1024
+  private static let stride = 8  // words in a cache line: no worker's counter slows another's
+
+  private let words = MappedArray<UInt64>(count: (maximumWorkers + 3) * stride)
+  private let phaseOver = 0
+  private let stopped = 1
+  private let refusable = 2
+
+  deinit { words.unmap() }
+
+  private func word(_ index: Int) -> UnsafeMutablePointer<UInt64> {
+    precondition(index < words.count / Self.stride)
+    return words.base + index * Self.stride
+  }
+
+  /// Whether workers are to end their phase now: its time is up, or the run is stopped.
+  var isPhaseOver: Bool { cs_load_relaxed(word(phaseOver)) != 0 }
+  /// Whether the run is to end: interrupted, or failed.
+  var isStopped: Bool { cs_load_relaxed(word(stopped)) != 0 }
+  /// Whether a refused request is part of the scenario.
+  var mayRefuse: Bool { cs_load_relaxed(word(refusable)) != 0 }
+
+  func beginPhase() { cs_store_relaxed(word(phaseOver), isStopped ? 1 : 0) }
+  func endPhase() { cs_store_relaxed(word(phaseOver), 1) }
+  func setMayRefuse(_ value: Bool) { cs_store_relaxed(word(refusable), value ? 1 : 0) }
+
+  func stop() {
+    cs_store_relaxed(word(stopped), 1)
+    endPhase()
+  }
+
+  @inline(__always)
+  func setProgress(worker: Int, _ operations: Int) { cs_store_relaxed(word(3 + worker), UInt64(operations)) }
+
+  /// Operations of all workers of the scenario that runs, a moment ago.
+  var progress: Int {
+    (0..<Self.maximumWorkers).reduce(0) { $0 &+ Int(truncatingIfNeeded: cs_load_relaxed(word(3 + $1))) }
+  }
+
+  func clearProgress() { for worker in 0..<Self.maximumWorkers { setProgress(worker: worker, 0) } }
+}

@@ -1,0 +1,3 @@
+import StressKit
+
+Program.main()
