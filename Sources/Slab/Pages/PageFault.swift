@@ -12,8 +12,6 @@ public enum PageFault: Equatable, Sendable {
   case hint(block: Int, tier: Int)
   /// The watermark's counter disagrees with the free frames.
   case available(counted: Int, promised: Int)
-  /// A block in use lies above those that searches look at.
-  case high(block: Int)
   /// A free frame is dirty in a block that purge takes for clean.
   case age(block: Int)
 }
@@ -25,8 +23,10 @@ extension PageRegion {
   ///   only what is true at every moment.
   /// - Complexity: O(rows in use).
   public func validate(quiescent: Bool = true) -> PageFault? {
-    var free = 0
-    for block in 0..<blocks {
+    // Above the blocks ever used the metadata is untouched, and stays so.
+    let end = high
+    var free = end < blocks ? limit - usable(end).lowerBound : 0
+    for block in 0..<end {
       let word = state(block)
       guard word.isValid else { return .blockWord(block: block) }
       if quiescent && word == .growing { return .blockWord(block: block) }
@@ -35,7 +35,6 @@ extension PageRegion {
         free += usable(block).count
         continue
       }
-      if quiescent && block >= high { return .high(block: block) }
       if let fault = validatePresent(block, word, quiescent: quiescent) { return fault }
       free += word.free
     }
@@ -47,8 +46,6 @@ extension PageRegion {
   }
 
   private func validateAbsent(_ block: Int) -> PageFault? {
-    // Above the blocks ever used the metadata has not been touched; reading it would make it present.
-    if block >= high { return nil }
     for row in block * Frames.rowsPerBlock..<(block + 1) * Frames.rowsPerBlock {
       if self.row(row).bits != 0 || dirtyWord(row).loadRelaxed() != 0 { return .absentRow(row: row) }
     }

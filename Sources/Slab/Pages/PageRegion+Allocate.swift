@@ -88,6 +88,8 @@ extension PageRegion {
     var start = rows.lowerBound
     while start < rows.upperBound, row(start).position(of: frames, alignment: alignment) == nil { start += 1 }
     guard start < rows.upperBound, let before = reserve(block, frames) else {
+      // Bits that are clear but not to be had are on their way to somebody, or back.
+      if start < rows.upperBound { disturbed = true }
       if let tier { lower(block, from: tier) }
       return nil
     }

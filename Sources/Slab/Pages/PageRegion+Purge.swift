@@ -113,8 +113,8 @@ extension PageRegion {
     }
     // Relaxed: the owner's bits; giving the frames back publishes them (A).
     if clean != 0 { _ = dirtyWord(row).fetchAndRelaxed(~clean) }
-    let (_, after) = clearRow(row, mask, dirty: false)
-    returnFrames(block, mask.nonzeroBitCount, order: after.largestOrder ?? 0)
+    let (cleared, after) = clearRow(row, mask, dirty: false)
+    returnFrames(block, cleared.nonzeroBitCount, order: after.largestOrder ?? 0)
     return clean.nonzeroBitCount
   }
 }

@@ -38,6 +38,7 @@ extension PageRegion {
       spans(firstFrame + mask.trailingZeroBitCount, 1), spans(firstFrame + 63 - mask.leadingZeroBitCount, 1)
     else { return false }
     let block = firstFrame / Frames.perBlock
+    guard state(block).isPresent else { return false }  // Relaxed: as in `release`.
     let dirty = touched && isReserved
     let (cleared, row) = clearRow(firstFrame / Frames.perRow, mask, dirty: dirty)
     if cleared != 0 {
@@ -73,7 +74,34 @@ extension PageRegion {
   }
 
   private func claimRow(of block: Int, upTo limit: Int, order: Int) -> FrameRun? {
-    // The first row that has all that is wanted, or the one that has most. Relaxed: a guess.
+    // Each round lost was won by somebody else; after as many as there are rows, another block is the better place.
+    for _ in 0..<Frames.rowsPerBlock {
+      guard let (index, best) = bestRow(of: block, upTo: limit, order: order),
+        let before = blockWord(block).updateAcquire({ (word: BlockWord) in  // (B) (F)
+          word.reserving(upTo: best, unit: 1 << order)
+        })
+      else {
+        lower(block, from: order)
+        return nil
+      }
+      let reserved = Swift.min(before.free, best) & ~((1 << order) - 1)
+      var mask: UInt64 = 0
+      let taken = rowWord(index).updateAcquire { (row: Row) -> Row? in  // (A)
+        mask = row.lowestChunks(order: order, limit: reserved)
+        return mask == 0 ? nil : row.taking(mask)
+      }
+      let got = taken == nil ? 0 : mask.nonzeroBitCount
+      if got < reserved { returnFrames(block, reserved - got, order: -1) }
+      if got > 0 {
+        noteReserved(block, before: before)
+        return FrameRun(first: FrameIndex(index * Frames.perRow), mask: mask)
+      }
+    }
+    return nil
+  }
+
+  /// The first row that has all that is wanted, or the one that has most, and how much; a guess.
+  private func bestRow(of block: Int, upTo limit: Int, order: Int) -> (index: Int, frames: Int)? {
     var best = 0
     var found = -1
     for index in block * Frames.rowsPerBlock..<(block + 1) * Frames.rowsPerBlock {
@@ -84,23 +112,6 @@ extension PageRegion {
         if frames == limit { break }
       }
     }
-    guard best > 0,
-      let before = blockWord(block).updateAcquire({ (word: BlockWord) in  // (B) (F)
-        word.reserving(upTo: best, unit: 1 << order)
-      })
-    else {
-      lower(block, from: order)
-      return nil
-    }
-    let reserved = Swift.min(before.free, best) & ~((1 << order) - 1)
-    var mask: UInt64 = 0
-    let taken = rowWord(found).updateAcquire { (row: Row) -> Row? in  // (A)
-      mask = row.lowestChunks(order: order, limit: reserved)
-      return mask == 0 ? nil : row.taking(mask)
-    }
-    let got = taken == nil ? 0 : mask.nonzeroBitCount
-    if got < reserved { returnFrames(block, reserved - got, order: -1) }
-    if got > 0 { noteReserved(block, before: before) }
-    return got > 0 ? FrameRun(first: FrameIndex(found * Frames.perRow), mask: mask) : nil
+    return found < 0 ? nil : (found, best)
   }
 }

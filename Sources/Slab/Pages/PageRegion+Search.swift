@@ -40,8 +40,11 @@ extension PageRegion {
       let block = frame / Frames.perBlock
       let end = Swift.min(range.upperBound, (block + 1) * Frames.perBlock)
       let word = state(block)
-      if word.isAbsent ? !absent : !word.isPresent || word.free < end - frame { return frame }
+      if word.isAbsent ? !absent : !word.isPresent { return frame }
       if word.isPresent && word.free < Frames.perBlock {
+        // The number decides only for a whole block: frames that others have reserved may come to nothing, and the
+        // caller learns that from the reservation that it loses.
+        if end - frame == Frames.perBlock { return frame }
         while frame < end {
           let taken = row(frame / Frames.perRow).bits & (~0 << UInt64(frame & 63))
           if taken != 0 {
@@ -60,12 +63,15 @@ extension PageRegion {
   /// The lowest run of `frames` free frames in `range` at a multiple of `alignment`.
   func firstRun(of frames: Int, alignment: Int, in range: Range<Int>, absent: Bool) -> Int? {
     var from = range.lowerBound
-    while let free = firstFree(in: from..<range.upperBound, absent: absent) {
+    while from < range.upperBound {
+      // Where only block boundaries will do, the word of the block there says enough.
+      let free =
+        alignment >= Frames.perBlock ? from : firstFree(in: from..<range.upperBound, absent: absent)
+      guard let free else { return nil }
       let first = align(free, alignment)
       guard first <= range.upperBound - frames else { return nil }
       guard let taken = firstTaken(in: first..<first + frames, absent: absent) else { return first }
       from = taken + 1
-      if from >= range.upperBound { return nil }
     }
     return nil
   }

@@ -46,8 +46,8 @@ extension PageRegion {
         giveBack(range.lowerBound..<at)
         return .lost(at: at)
       }
-      if let obstacle = takeBits(at..<end) {
-        returnFrames(block, end - at, order: -1)
+      if let (obstacle, missing) = takeBits(at..<end) {
+        returnFrames(block, end - at - missing, order: -1)
         giveBack(range.lowerBound..<at)
         return .lost(at: obstacle)
       }
@@ -58,8 +58,9 @@ extension PageRegion {
   }
 
   /// Sets the bits of frames in one block, for which a reservation is held.
-  /// - Returns: the first frame that somebody else has; nil where all were taken. Otherwise none is.
-  private func takeBits(_ range: Range<Int>) -> Int? {
+  /// - Returns: nil where all were taken. Otherwise none is, and the result is the first frame that somebody else
+  ///   has, and how many of those set meanwhile were cleared by somebody who did not own them.
+  private func takeBits(_ range: Range<Int>) -> (obstacle: Int, missing: Int)? {
     var first = range.lowerBound & ~(Frames.perRow - 1)
     while first < range.upperBound {
       let mask = Self.mask(range, row: first)
@@ -69,8 +70,8 @@ extension PageRegion {
         return row.taking(mask)
       }
       if before == nil {
-        if range.lowerBound < first { clear(range.lowerBound..<first) }
-        return first + obstacle.trailingZeroBitCount
+        let set = range.lowerBound..<Swift.max(first, range.lowerBound)
+        return (first + obstacle.trailingZeroBitCount, set.count - clear(set))
       }
       first += Frames.perRow
     }
@@ -78,13 +79,16 @@ extension PageRegion {
   }
 
   /// Clears bits of one block that this thread set and nobody has seen the frames of.
-  private func clear(_ range: Range<Int>) {
+  /// - Returns: how many of them were set.
+  private func clear(_ range: Range<Int>) -> Int {
+    var cleared = 0
     var first = range.lowerBound & ~(Frames.perRow - 1)
     while first < range.upperBound {
       let mask = Self.mask(range, row: first)
-      _ = rowWord(first / Frames.perRow).fetchAndSequentiallyConsistent(~mask)  // (A) (C)
+      cleared += clearRow(first / Frames.perRow, mask, dirty: false).cleared.nonzeroBitCount
       first += Frames.perRow
     }
+    return cleared
   }
 
   /// Adds frames whose bits are clear to the block word, and raises the hints.
@@ -137,6 +141,11 @@ extension PageRegion {
     while first < range.upperBound {
       let block = first / Frames.perBlock
       let end = Swift.min(range.upperBound, (block + 1) * Frames.perBlock)
+      // Relaxed: an owner's block is present. Only a foreign free can find another state, and then nothing is cleared.
+      if !state(block).isPresent {
+        first = end
+        continue
+      }
       var frames = 0
       var order = 0
       while first < end {

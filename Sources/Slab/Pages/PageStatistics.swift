@@ -46,9 +46,11 @@ extension PageRegion {
     var result = PageStatistics()
     result.totalFrames = frameCount
     var run = 0
+    // Above the blocks ever used the metadata is untouched, and stays so.
     let end = high
-    for block in 0..<blocks {
-      guard block < end, state(block).isPresent else {
+    if end < blocks { result.absentFrames = limit - usable(end).lowerBound }
+    for block in 0..<end {
+      guard state(block).isPresent else {
         result.absentFrames += usable(block).count
         run = 0
         continue
@@ -99,7 +101,7 @@ extension PageRegion {
   ///
   /// - Complexity: O(blocks).
   public var isWhollyFree: Bool {
-    for block in 0..<blocks {
+    for block in 0..<high {
       let word = state(block)
       if !word.isAbsent && word.free != usable(block).count { return false }
     }
