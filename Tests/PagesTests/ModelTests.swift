@@ -8,9 +8,12 @@ private struct Oracle {
   var free: [Bool]
   var dirty: [Bool]
   let first: Int
+  /// Frames between address 0 and frame 0.
+  let before: Int
 
   init(_ region: PageRegion) {
     first = region.firstFrame.rawValue
+    before = (Int(bitPattern: region.base) >> region.frameShift) - first
     free = [Bool](repeating: true, count: region.frameCount)
     dirty = [Bool](repeating: false, count: region.frameCount)
   }
@@ -25,7 +28,7 @@ private struct Oracle {
     var run = 0
     for i in stride(from: free.count - 1, through: 0, by: -1) {
       run = free[i] ? run + 1 : 0
-      if run >= frames && (first + i) % alignment == 0 { return true }
+      if run >= frames && (before + first + i) % alignment == 0 { return true }
     }
     return false
   }
@@ -72,7 +75,9 @@ private func run(_ arena: Arena, seed: UInt64, steps: Int, reserved: Bool) {
       let alignment = [1, 1, 1, 2, 8, 64, 256, 512, 1024][random.below(9)]
       if let frame = region.allocate(frames: frames, alignment: alignment) {
         let range = frame.rawValue..<frame.rawValue + frames
-        check(oracle.isFree(range) && frame.rawValue % alignment == 0, "gave \(range) for \(frames)@\(alignment)")
+        check(
+          oracle.isFree(range) && (oracle.before + frame.rawValue) % alignment == 0,
+          "gave \(range) for \(frames)@\(alignment)")
         if failed { return }
         check(region.isClean(frame, frames: frames) == (reserved && oracle.clean(range)), "clean \(range)")
         oracle.set(range, free: false)
@@ -162,7 +167,9 @@ private func run(_ arena: Arena, seed: UInt64, steps: Int, reserved: Bool) {
 }
 
 extension Oracle {
-  func clean(_ range: Range<Int>) -> Bool { dirty[range.lowerBound - first..<range.upperBound - first].allSatisfy { !$0 } }
+  func clean(_ range: Range<Int>) -> Bool {
+    dirty[range.lowerBound - first..<range.upperBound - first].allSatisfy { !$0 }
+  }
 
   var dirtyFree: Int { zip(free, dirty).count { $0 && $1 } }
 

@@ -143,14 +143,8 @@ extension PageRegion {
 
   private func takeBlocks(_ frames: Int, alignment: Int, disturbed: inout Bool) -> Int? {
     let alignment = Swift.max(alignment, Frames.perBlock)
-    let present = head..<Swift.min(limit, high * Frames.perBlock)
-    if !present.isEmpty,
-      let found = takeRun(frames, alignment: alignment, in: present, absent: false, disturbed: &disturbed)
-    {
-      return found
-    }
-    guard isReserved else { return nil }
-    return takeRun(frames, alignment: alignment, in: head..<limit, absent: true, disturbed: &disturbed)
+    if let found = takeAnywhere(frames, alignment: alignment, absent: false, disturbed: &disturbed) { return found }
+    return takeAnywhere(frames, alignment: alignment, absent: true, disturbed: &disturbed)
   }
 
   private func takeAnywhere(_ frames: Int, alignment: Int, absent: Bool, disturbed: inout Bool) -> Int? {
