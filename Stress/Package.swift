@@ -17,6 +17,8 @@ let package = Package(
       dependencies: [
         "CStress",
         .product(name: "Slab", package: "kalloc"),
+        .product(name: "KBoxed", package: "kalloc"),
+        .product(name: "KAlloc", package: "kalloc"),
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
         .product(name: "Histogram", package: "hdrhistogram-swift"),
       ]),

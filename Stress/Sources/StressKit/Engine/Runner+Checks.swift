@@ -12,6 +12,7 @@ extension Runner {
       blocks += 1
       bytes += block.size
       granules += ShadowMap.granules(block.address, block.size)
+      guard block.stamp != 0 else { return }
       if let wrong = Stamp.firstWrongByte(block.stamp, in: block.pointer, size: block.size) {
         fail(.content, "at rest, \(block.description): byte \(wrong) changed")
       }

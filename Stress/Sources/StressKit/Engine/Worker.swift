@@ -81,7 +81,7 @@ final class Worker<Tested: AllocatorUnderTest>: @unchecked Sendable {
       block.pointer, size: block.size, alignment: Int(block.alignment), newSize: size)
     latency.record(.reallocate, cs_now() &- start)
     guard let memory else {
-      _ = refused("\(block.size) to \(size) bytes")
+      refused("\(block.size) to \(size) bytes")
       guard claim(block.address, block.size, "refused reallocation"), verify(block) else { return .none }
       return block
     }
@@ -143,7 +143,7 @@ final class Worker<Tested: AllocatorUnderTest>: @unchecked Sendable {
       order: Int16(order), owner: Int16(index))
   }
 
-  private func claim(_ address: UInt, _ size: Int, _ why: String) -> Bool {
+  func claim(_ address: UInt, _ size: Int, _ why: String) -> Bool {
     ledger.granulesHeld += ShadowMap.granules(address, size)
     guard let taken = run.shadow.claim(address, size) else { return true }
     let place = "\(size) bytes at 0x\(String(address, radix: 16))"
@@ -152,20 +152,25 @@ final class Worker<Tested: AllocatorUnderTest>: @unchecked Sendable {
   }
 
   private func release(_ block: Block) -> Bool {
-    ledger.granulesHeld -= ShadowMap.granules(block.address, block.size)
-    guard let missing = run.shadow.release(block.address, block.size) else { return true }
-    fail(.ownership, "\(block.description): not ours any more at 0x\(String(missing, radix: 16))")
+    release(block.address, block.size) { block.description }
+  }
+
+  func release(_ address: UInt, _ size: Int, _ description: () -> String) -> Bool {
+    ledger.granulesHeld -= ShadowMap.granules(address, size)
+    guard let missing = run.shadow.release(address, size) else { return true }
+    fail(.ownership, "\(description()): not ours any more at 0x\(String(missing, radix: 16))")
     return false
   }
 
-  private func refused(_ what: String) -> Block {
+  @discardableResult
+  func refused(_ what: String) -> Block {
     ledger.refused += 1
     if !run.control.mayRefuse { fail(.refusal, "\(what): refused, and there is no limit") }
     tick()
     return .none
   }
 
-  private func firstNonzero(_ memory: UnsafeRawPointer, _ size: Int) -> Int? {
+  func firstNonzero(_ memory: UnsafeRawPointer, _ size: Int) -> Int? {
     var offset = 0
     while offset + 8 <= size, memory.loadUnaligned(fromByteOffset: offset, as: UInt64.self) == 0 { offset += 8 }
     while offset < size, memory.load(fromByteOffset: offset, as: UInt8.self) == 0 { offset += 1 }
@@ -173,5 +178,5 @@ final class Worker<Tested: AllocatorUnderTest>: @unchecked Sendable {
   }
 
   @inline(__always)
-  private func tick() { run.control.setProgress(worker: index, ledger.operations) }
+  func tick() { run.control.setProgress(worker: index, ledger.operations) }
 }

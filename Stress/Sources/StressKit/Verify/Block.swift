@@ -2,7 +2,7 @@
 struct Block: BitwiseCopyable, Sendable {
   var address: UInt
   var size: Int
-  /// The seed of the content: made of the run's seed, the address, the size and a serial number.
+  /// The seed of the content: made of the run's seed, the address, the size and a serial number. 0: a scenario's own values.
   var stamp: UInt64
   var alignment: Int32
   /// The page order, or -1 for a block asked for by size.
