@@ -52,7 +52,7 @@ bench-quick: ## The same with fewer and shorter rounds
 record: ## Record the allocations of a program to a trace: make record CMD="git log" [OUT=FILE]
 	@[[ -n '$(subst ','\'',$(CMD))' ]] || { echo 'record: say what to run: make record CMD="git log"' >&2; exit 64; }
 	@Scripts/bootstrap build
-	@Stress/Recorder/record $(if $(OUT),--output '$(OUT)') -- $(CMD)
+	@CC=clang Stress/Recorder/record $(if $(OUT),--output '$(OUT)') -- $(CMD)
 
 lint: ## Check the form of Swift sources and scripts
 	@Scripts/lint

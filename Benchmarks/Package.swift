@@ -1,0 +1,28 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let core: Target.Dependency = .product(name: "Slab", package: "kalloc")
+
+let package = Package(
+  name: "kalloc-benchmarks",
+  dependencies: [
+    .package(name: "kalloc", path: ".."),
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+  ],
+  targets: [
+    // What Swift lacks for measuring: an opaque use of a pointer, a clock, a ring, the memory map.
+    .target(name: "CBench"),
+    // Allocators behind a call that no optimiser looks through: a module of its own.
+    .target(name: "CalledAllocator", dependencies: [core]),
+    // Runs workloads on one allocator; small, so that a process of it is little but the allocator.
+    .executableTarget(name: "kbench-worker", dependencies: ["CBench", "CalledAllocator", core]),
+    // Starts a worker for each contender, interleaves them, and reports.
+    .executableTarget(
+      name: "kbench",
+      dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")]),
+    // The hit paths as functions of their own, to be disassembled by Scripts/check-instructions.
+    .executableTarget(name: "kprobe", dependencies: [core]),
+    // How much memory the allocator takes, for Scripts/check-memory.
+    .executableTarget(name: "kfootprint", dependencies: ["CBench", core]),
+  ]
+)
