@@ -4,7 +4,9 @@
 #define KALLOCATOMICS_H
 
 #include "ka_atomics.h"
+#include "ka_heap.h"
 #include "ka_os.h"
+#include "ka_rseq.h"
 #include "ka_system.h"
 
 #endif

@@ -1,0 +1,91 @@
+// The words that the hot paths read: the heap's handle, the layout of a CPU's region, and this thread's rseq area.
+//
+// A CPU region is KA_REGION_BYTES of memory that one CPU (in `thread` mode, one thread) works in:
+//
+//     0      control words: gate and counters (see `CPURegion` in Slab)
+//     128    stacks: {top, begin, end, room} for each size class and page order
+//     4096…  the arrays that the stacks point into
+//
+// A stack holds pointers in [base, top). Pop is allowed while top > begin, push from the inlined path while
+// top < end, and any other push while top < room. All four words zero: closed, so every operation takes the slow
+// path. That is the state of memory never written, and the state in which every heap begins.
+
+#ifndef KA_HEAP_H
+#define KA_HEAP_H
+
+#include "ka_types.h"
+
+#define KA_REGION_SHIFT 16
+#define KA_REGION_BYTES (1 << KA_REGION_SHIFT)
+#define KA_STACKS_OFFSET 128
+#define KA_STACK_BYTES 32
+#define KA_STACK_TOP 0
+#define KA_STACK_BEGIN 8
+#define KA_STACK_END 16
+#define KA_STACK_ROOM 24
+
+/// Regions below the first CPU's: threads whose rseq area is not registered have the CPU numbers -1 and -2.
+#define KA_CLOSED_REGIONS 2
+
+/// What a heap's handle points to. Both fields change once, from their initial value to the final one.
+typedef struct {
+  /// The region of CPU 0; the region of CPU n is n * KA_REGION_BYTES further on, also for n = -1 and n = -2.
+  void *_Nonnull regions;
+  /// Slab's `HeapState`, or NULL until the first slow path has made it.
+  void *_Nullable state;
+} ka_heap;
+
+/// The heap that exists without being created. Its regions are closed until the first slow path opens them.
+extern ka_heap ka_global_heap __attribute__((visibility("hidden")));
+
+/// The address of `ka_global_heap`, as a constant.
+static inline __attribute__((always_inline)) ka_heap *_Nonnull ka_heap_global(void) { return &ka_global_heap; }
+
+static inline uint64_t *_Nonnull ka_heap_regions_word(ka_heap *_Nonnull heap) { return (uint64_t *)(void *)&heap->regions; }
+static inline uint64_t *_Nonnull ka_heap_state_word(ka_heap *_Nonnull heap) { return (uint64_t *)(void *)&heap->state; }
+
+#if defined(__linux__)
+/// The distance from the thread pointer to the rseq area in use: glibc's, or one of our own that says "CPU -1".
+extern uint64_t ka_rseq_offset __attribute__((visibility("hidden")));
+#endif
+
+/// Whether the kernel and the C library run restartable sequences for every thread of this process.
+bool ka_rseq_available(void);
+
+/// Makes the sections use glibc's rseq area. From here on they find the CPU's own region.
+/// Only after `regions` of the heap in use is final: an inlined path reads the area first and `regions` after it.
+void ka_rseq_adopt(void);
+
+/// The CPU that this thread runs on at the moment of the call; 0 where unknown.
+uint32_t ka_current_cpu(void);
+
+/// How a barrier for other CPUs' sections ended.
+typedef enum { KA_BARRIER_DONE, KA_BARRIER_UNAVAILABLE } ka_barrier;
+
+/// Registers this process for the two barriers below. Idempotent.
+void ka_barrier_register(void);
+
+/// Every section that was running on `cpu` (on any, where negative) when this was called has ended or been aborted,
+/// and what this thread wrote before is visible to later ones.
+ka_barrier ka_barrier_sections(int32_t cpu);
+
+/// A full memory barrier on every thread of this process.
+ka_barrier ka_barrier_threads(void);
+
+/// The most threads that own a region at once in `thread` mode.
+#define KA_THREAD_SLOTS 4096
+
+/// This thread's slot in 0 ..< KA_THREAD_SLOTS, claimed at the first call and handed back when the thread ends;
+/// -1 where all are taken or this call interrupted itself.
+int32_t ka_thread_slot(void);
+
+/// Whether this thread is inside an operation on its region: a signal handler that finds it set must not touch it.
+uint64_t *_Nonnull ka_thread_busy(int32_t slot);
+
+/// Claims a slot that no thread owns, to work on its region. False where it is owned.
+bool ka_thread_slot_claim(int32_t slot);
+
+/// Hands back a slot that `ka_thread_slot_claim` gave.
+void ka_thread_slot_release(int32_t slot);
+
+#endif

@@ -1,0 +1,392 @@
+// Restartable sections: the operations on a CPU's stacks, as sequences that the kernel restarts elsewhere when the
+// thread is preempted, migrated or interrupted by a signal before the last instruction.
+//
+// Shape of each section: publish the descriptor, read the CPU, find its region, check the limit, do the work with
+// plain loads and stores, and commit with one store, the last instruction. No instruction is locked. An abort, a limit
+// reached and a closed region all end in "not done": the caller's slow path reads why and retries a counted number of
+// times.
+//
+// `regions` is read inside the section, after the rseq area's address: see `ka_rseq_adopt`.
+//
+// What the kernel's documentation promises is all that is used: `rseq_cs` is written, `cpu_id` is read, the signature
+// stands before the abort address, and abort code lies outside the section
+// (Documentation/userspace-api/rseq.rst; glibc's manual, "Restartable Sequences").
+//
+// Where there is no Linux a section is never entered: the `kernel` binding will supply a region per CPU there.
+
+#ifndef KA_RSEQ_H
+#define KA_RSEQ_H
+
+#include "ka_atomics.h"
+#include "ka_heap.h"
+
+// ThreadSanitizer does not see what the sections touch: a push publishes the object, a pop takes it over.
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define KA_TSAN 1
+void __tsan_acquire(void *_Nonnull);
+void __tsan_release(void *_Nonnull);
+#endif
+#endif
+#if defined(KA_TSAN)
+#define KA_TAKEN_OVER(object) __tsan_acquire((void *)(object))
+#define KA_PUBLISHED(object) __tsan_release((void *)(object))
+#else
+#define KA_TAKEN_OVER(object) (void)0
+#define KA_PUBLISHED(object) (void)0
+#endif
+
+#if defined(__linux__) && defined(__x86_64__)
+
+#define KA_RSEQ_OFFSET() ka_rseq_offset
+
+// 1: first instruction   2: behind the commit   3: descriptor   4: abort address
+#define KA_SECTION_BEGIN                                                                                            \
+  ".pushsection __rseq_cs, \"aw\"\n"                                                                               \
+  ".balign 32\n"                                                                                                   \
+  "3:\n"                                                                                                           \
+  ".long 0, 0\n"                                                                                                   \
+  ".quad 1f, 2f - 1f, 4f\n"                                                                                        \
+  ".popsection\n"                                                                                                  \
+  "leaq 3b(%%rip), %[region]\n"                                                                                    \
+  "movq %[region], %%fs:8(%[rseq])\n"                                                                              \
+  "1:\n"                                                                                                           \
+  "movslq %%fs:4(%[rseq]), %[region]\n"                                                                            \
+  "shlq $16, %[region]\n"                                                                                          \
+  "addq %[regions], %[region]\n"
+
+#define KA_SECTION_END                                                                                              \
+  "2:\n"                                                                                                           \
+  ".pushsection .text.ka_rseq_abort, \"ax\"\n"                                                                     \
+  ".byte 0x0f, 0xb9, 0x3d\n"                                                                                       \
+  ".long 0x53053053\n"                                                                                             \
+  "4:\n"                                                                                                           \
+  "jmp %l[not_done]\n"                                                                                             \
+  ".popsection\n"
+
+/// Takes the newest pointer from a stack of this CPU; 0: not done.
+KA_INLINE uint64_t ka_section_pop(ka_heap *_Nonnull heap, uint64_t stack) {
+  uint64_t region, top, object;
+  __asm__ volatile goto(
+      KA_SECTION_BEGIN
+      "movq (%[region],%[stack]), %[top]\n"
+      "cmpq 8(%[region],%[stack]), %[top]\n"
+      "jbe %l[not_done]\n"
+      "movq -8(%[top]), %[object]\n"
+      "addq $-8, %[top]\n"
+      "movq %[top], (%[region],%[stack])\n"
+      KA_SECTION_END
+      : [region] "=&r"(region), [top] "=&r"(top), [object] "=&r"(object)
+      : [rseq] "r"(KA_RSEQ_OFFSET()), [regions] "m"(heap->regions), [stack] "r"(stack)
+      : "memory", "cc"
+      : not_done);
+  KA_TAKEN_OVER(object);
+  if (!object) __builtin_unreachable();
+  return object;
+not_done:
+  return 0;
+}
+
+#define KA_DEFINE_PUSH(NAME, LIMIT)                                                                                 \
+  KA_INLINE bool NAME(ka_heap *_Nonnull heap, uint64_t stack, uint64_t object) {                                   \
+    uint64_t region, top;                                                                                          \
+    KA_PUBLISHED(object);                                                                                          \
+    __asm__ volatile goto(                                                                                         \
+        KA_SECTION_BEGIN                                                                                           \
+        "movq (%[region],%[stack]), %[top]\n"                                                                      \
+        "cmpq " LIMIT "(%[region],%[stack]), %[top]\n"                                                             \
+        "jae %l[not_done]\n"                                                                                       \
+        "movq %[object], (%[top])\n"                                                                               \
+        "addq $8, %[top]\n"                                                                                        \
+        "movq %[top], (%[region],%[stack])\n"                                                                      \
+        KA_SECTION_END                                                                                             \
+        : [region] "=&r"(region), [top] "=&r"(top)                                                                 \
+        : [rseq] "r"(KA_RSEQ_OFFSET()), [regions] "m"(heap->regions), [stack] "r"(stack), [object] "r"(object)     \
+        : "memory", "cc"                                                                                           \
+        : not_done);                                                                                               \
+    return true;                                                                                                   \
+  not_done:                                                                                                        \
+    return false;                                                                                                  \
+  }
+
+/// Puts a pointer on a stack of this CPU while top < end, the inlined path's limit; false: not done.
+KA_DEFINE_PUSH(ka_section_push, "16")
+/// Puts a pointer on a stack of this CPU while top < room, the slow path's limit; false: not done.
+KA_DEFINE_PUSH(ka_section_push_room, "24")
+
+/// Moves the newest `limit` bytes of pointers, or all there are, from a stack of this CPU to `target`, in their order.
+/// Returns the number of bytes moved; 0: not done.
+KA_INLINE uint64_t ka_section_pop_batch(
+    ka_heap *_Nonnull heap, uint64_t stack, uint64_t *_Nonnull target, uint64_t limit) {
+  uint64_t region, top, bytes, index, object;
+  __asm__ volatile goto(
+      KA_SECTION_BEGIN
+      "movq (%[region],%[stack]), %[top]\n"
+      "movq %[top], %[bytes]\n"
+      "subq 8(%[region],%[stack]), %[bytes]\n"
+      "jbe %l[not_done]\n"
+      "cmpq %[limit], %[bytes]\n"
+      "cmovaq %[limit], %[bytes]\n"
+      "subq %[bytes], %[top]\n"
+      "xorl %k[index], %k[index]\n"
+      "5:\n"
+      "movq (%[top],%[index]), %[object]\n"
+      "movq %[object], (%[target],%[index])\n"
+      "addq $8, %[index]\n"
+      "cmpq %[bytes], %[index]\n"
+      "jb 5b\n"
+      "movq %[top], (%[region],%[stack])\n"
+      KA_SECTION_END
+      : [region] "=&r"(region), [top] "=&r"(top), [bytes] "=&r"(bytes), [index] "=&r"(index), [object] "=&r"(object)
+      : [rseq] "r"(KA_RSEQ_OFFSET()), [regions] "m"(heap->regions), [stack] "r"(stack), [target] "r"(target),
+        [limit] "r"(limit)
+      : "memory", "cc"
+      : not_done);
+  return bytes;
+not_done:
+  return 0;
+}
+
+/// Moves the last `limit` bytes of pointers before `source_end`, or as many as there is room for, to a stack of this
+/// CPU, in their order. Returns the number of bytes moved; 0: not done.
+KA_INLINE uint64_t ka_section_push_batch(
+    ka_heap *_Nonnull heap, uint64_t stack, const uint64_t *_Nonnull source_end, uint64_t limit) {
+  uint64_t region, top, bytes, from, object;
+  __asm__ volatile goto(
+      KA_SECTION_BEGIN
+      "movq (%[region],%[stack]), %[top]\n"
+      "movq 24(%[region],%[stack]), %[bytes]\n"
+      "subq %[top], %[bytes]\n"
+      "jbe %l[not_done]\n"
+      "cmpq %[limit], %[bytes]\n"
+      "cmovaq %[limit], %[bytes]\n"
+      "movq %[source_end], %[from]\n"
+      "subq %[bytes], %[from]\n"
+      "5:\n"
+      "movq (%[from]), %[object]\n"
+      "movq %[object], (%[top])\n"
+      "addq $8, %[top]\n"
+      "addq $8, %[from]\n"
+      "cmpq %[source_end], %[from]\n"
+      "jb 5b\n"
+      "movq %[top], (%[region],%[stack])\n"
+      KA_SECTION_END
+      : [region] "=&r"(region), [top] "=&r"(top), [bytes] "=&r"(bytes), [from] "=&r"(from), [object] "=&r"(object)
+      : [rseq] "r"(KA_RSEQ_OFFSET()), [regions] "m"(heap->regions), [stack] "r"(stack), [source_end] "r"(source_end),
+        [limit] "r"(limit)
+      : "memory", "cc"
+      : not_done);
+  return bytes;
+not_done:
+  return 0;
+}
+
+/// On CPU `cpu`, whose gate (the region's first word) is 0: replaces the word at `offset` of its region, where it holds
+/// `expected`, by `desired`. False: not done.
+KA_INLINE bool ka_section_replace(
+    ka_heap *_Nonnull heap, uint64_t cpu, uint64_t offset, uint64_t expected, uint64_t desired) {
+  uint64_t region;
+  __asm__ volatile goto(
+      KA_SECTION_BEGIN
+      "cmpl %k[cpu], %%fs:4(%[rseq])\n"
+      "jne %l[not_done]\n"
+      "cmpq $0, (%[region])\n"
+      "jne %l[not_done]\n"
+      "cmpq %[expected], (%[region],%[offset])\n"
+      "jne %l[not_done]\n"
+      "movq %[desired], (%[region],%[offset])\n"
+      KA_SECTION_END
+      : [region] "=&r"(region)
+      : [rseq] "r"(KA_RSEQ_OFFSET()), [regions] "m"(heap->regions), [cpu] "r"(cpu), [offset] "r"(offset),
+        [expected] "r"(expected), [desired] "r"(desired)
+      : "memory", "cc"
+      : not_done);
+  return true;
+not_done:
+  return false;
+}
+
+#elif defined(__linux__) && defined(__aarch64__)
+
+// The rseq area's offset is 0 until the heap is made: unlike on x86-64, no static value can name our own area.
+KA_INLINE uint64_t ka_rseq_area(void) {
+  uint64_t offset = __atomic_load_n(&ka_rseq_offset, __ATOMIC_ACQUIRE);
+  return offset ? (uint64_t)(uintptr_t)__builtin_thread_pointer() + offset : 0;
+}
+
+#define KA_SECTION_BEGIN                                                                                            \
+  ".pushsection __rseq_cs, \"aw\"\n"                                                                               \
+  ".balign 32\n"                                                                                                   \
+  "3:\n"                                                                                                           \
+  ".long 0, 0\n"                                                                                                   \
+  ".quad 1f, 2f - 1f, 4f\n"                                                                                        \
+  ".popsection\n"                                                                                                  \
+  "adrp %[region], 3b\n"                                                                                           \
+  "add %[region], %[region], :lo12:3b\n"                                                                           \
+  "str %[region], [%[rseq], #8]\n"                                                                                 \
+  "1:\n"                                                                                                           \
+  "ldr %[word], %[regions]\n"                                                                                      \
+  "ldrsw %[region], [%[rseq], #4]\n"                                                                               \
+  "add %[region], %[word], %[region], lsl #16\n"
+
+#define KA_SECTION_END                                                                                              \
+  "2:\n"                                                                                                           \
+  ".pushsection .text.ka_rseq_abort, \"ax\"\n"                                                                     \
+  ".inst 0xd428bc00\n"                                                                                             \
+  "4:\n"                                                                                                           \
+  "b %l[not_done]\n"                                                                                               \
+  ".popsection\n"
+
+KA_INLINE uint64_t ka_section_pop(ka_heap *_Nonnull heap, uint64_t stack) {
+  uint64_t region, top, word, rseq = ka_rseq_area();
+  if (!rseq) return 0;
+  __asm__ volatile goto(
+      KA_SECTION_BEGIN
+      "add %[region], %[region], %[stack]\n"
+      "ldp %[top], %[word], [%[region]]\n"
+      "cmp %[top], %[word]\n"
+      "b.ls %l[not_done]\n"
+      "ldr %[word], [%[top], #-8]!\n"
+      "str %[top], [%[region]]\n"
+      KA_SECTION_END
+      : [region] "=&r"(region), [top] "=&r"(top), [word] "=&r"(word)
+      : [rseq] "r"(rseq), [regions] "m"(heap->regions), [stack] "r"(stack)
+      : "memory", "cc"
+      : not_done);
+  KA_TAKEN_OVER(word);
+  if (!word) __builtin_unreachable();
+  return word;
+not_done:
+  return 0;
+}
+
+#define KA_DEFINE_PUSH(NAME, LIMIT)                                                                                 \
+  KA_INLINE bool NAME(ka_heap *_Nonnull heap, uint64_t stack, uint64_t object) {                                   \
+    uint64_t region, top, word, rseq = ka_rseq_area();                                                             \
+    if (!rseq) return false;                                                                                       \
+    KA_PUBLISHED(object);                                                                                          \
+    __asm__ volatile goto(                                                                                         \
+        KA_SECTION_BEGIN                                                                                           \
+        "add %[region], %[region], %[stack]\n"                                                                     \
+        "ldr %[top], [%[region]]\n"                                                                                \
+        "ldr %[word], [%[region], #" LIMIT "]\n"                                                                   \
+        "cmp %[top], %[word]\n"                                                                                    \
+        "b.hs %l[not_done]\n"                                                                                      \
+        "str %[object], [%[top]], #8\n"                                                                            \
+        "str %[top], [%[region]]\n"                                                                                \
+        KA_SECTION_END                                                                                             \
+        : [region] "=&r"(region), [top] "=&r"(top), [word] "=&r"(word)                                             \
+        : [rseq] "r"(rseq), [regions] "m"(heap->regions), [stack] "r"(stack), [object] "r"(object)                 \
+        : "memory", "cc"                                                                                           \
+        : not_done);                                                                                               \
+    return true;                                                                                                   \
+  not_done:                                                                                                        \
+    return false;                                                                                                  \
+  }
+
+KA_DEFINE_PUSH(ka_section_push, "16")
+KA_DEFINE_PUSH(ka_section_push_room, "24")
+
+KA_INLINE uint64_t ka_section_pop_batch(
+    ka_heap *_Nonnull heap, uint64_t stack, uint64_t *_Nonnull target, uint64_t limit) {
+  uint64_t region, top, word, bytes, index, rseq = ka_rseq_area();
+  if (!rseq) return 0;
+  __asm__ volatile goto(
+      KA_SECTION_BEGIN
+      "add %[region], %[region], %[stack]\n"
+      "ldp %[top], %[word], [%[region]]\n"
+      "subs %[bytes], %[top], %[word]\n"
+      "b.ls %l[not_done]\n"
+      "cmp %[bytes], %[limit]\n"
+      "csel %[bytes], %[limit], %[bytes], hi\n"
+      "sub %[top], %[top], %[bytes]\n"
+      "mov %[index], #0\n"
+      "5:\n"
+      "ldr %[word], [%[top], %[index]]\n"
+      "str %[word], [%[target], %[index]]\n"
+      "add %[index], %[index], #8\n"
+      "cmp %[index], %[bytes]\n"
+      "b.lo 5b\n"
+      "str %[top], [%[region]]\n"
+      KA_SECTION_END
+      : [region] "=&r"(region), [top] "=&r"(top), [word] "=&r"(word), [bytes] "=&r"(bytes), [index] "=&r"(index)
+      : [rseq] "r"(rseq), [regions] "m"(heap->regions), [stack] "r"(stack), [target] "r"(target), [limit] "r"(limit)
+      : "memory", "cc"
+      : not_done);
+  return bytes;
+not_done:
+  return 0;
+}
+
+KA_INLINE uint64_t ka_section_push_batch(
+    ka_heap *_Nonnull heap, uint64_t stack, const uint64_t *_Nonnull source_end, uint64_t limit) {
+  uint64_t region, top, word, bytes, from, rseq = ka_rseq_area();
+  if (!rseq) return 0;
+  __asm__ volatile goto(
+      KA_SECTION_BEGIN
+      "add %[region], %[region], %[stack]\n"
+      "ldr %[top], [%[region]]\n"
+      "ldr %[word], [%[region], #24]\n"
+      "subs %[bytes], %[word], %[top]\n"
+      "b.ls %l[not_done]\n"
+      "cmp %[bytes], %[limit]\n"
+      "csel %[bytes], %[limit], %[bytes], hi\n"
+      "sub %[from], %[source_end], %[bytes]\n"
+      "5:\n"
+      "ldr %[word], [%[from]], #8\n"
+      "str %[word], [%[top]], #8\n"
+      "cmp %[from], %[source_end]\n"
+      "b.lo 5b\n"
+      "str %[top], [%[region]]\n"
+      KA_SECTION_END
+      : [region] "=&r"(region), [top] "=&r"(top), [word] "=&r"(word), [bytes] "=&r"(bytes), [from] "=&r"(from)
+      : [rseq] "r"(rseq), [regions] "m"(heap->regions), [stack] "r"(stack), [source_end] "r"(source_end),
+        [limit] "r"(limit)
+      : "memory", "cc"
+      : not_done);
+  return bytes;
+not_done:
+  return 0;
+}
+
+KA_INLINE bool ka_section_replace(
+    ka_heap *_Nonnull heap, uint64_t cpu, uint64_t offset, uint64_t expected, uint64_t desired) {
+  uint64_t region, word, rseq = ka_rseq_area();
+  if (!rseq) return false;
+  __asm__ volatile goto(
+      KA_SECTION_BEGIN
+      "ldr %w[word], [%[rseq], #4]\n"
+      "cmp %w[word], %w[cpu]\n"
+      "b.ne %l[not_done]\n"
+      "ldr %[word], [%[region]]\n"
+      "cbnz %[word], %l[not_done]\n"
+      "ldr %[word], [%[region], %[offset]]\n"
+      "cmp %[word], %[expected]\n"
+      "b.ne %l[not_done]\n"
+      "str %[desired], [%[region], %[offset]]\n"
+      KA_SECTION_END
+      : [region] "=&r"(region), [word] "=&r"(word)
+      : [rseq] "r"(rseq), [regions] "m"(heap->regions), [cpu] "r"(cpu), [offset] "r"(offset),
+        [expected] "r"(expected), [desired] "r"(desired)
+      : "memory", "cc"
+      : not_done);
+  return true;
+not_done:
+  return false;
+}
+
+#else
+
+KA_INLINE uint64_t ka_section_pop(ka_heap *_Nonnull heap, uint64_t stack) { return 0; }
+KA_INLINE bool ka_section_push(ka_heap *_Nonnull heap, uint64_t stack, uint64_t object) { return false; }
+KA_INLINE bool ka_section_push_room(ka_heap *_Nonnull heap, uint64_t stack, uint64_t object) { return false; }
+KA_INLINE uint64_t ka_section_pop_batch(
+    ka_heap *_Nonnull heap, uint64_t stack, uint64_t *_Nonnull target, uint64_t limit) { return 0; }
+KA_INLINE uint64_t ka_section_push_batch(
+    ka_heap *_Nonnull heap, uint64_t stack, const uint64_t *_Nonnull source_end, uint64_t limit) { return 0; }
+KA_INLINE bool ka_section_replace(
+    ka_heap *_Nonnull heap, uint64_t cpu, uint64_t offset, uint64_t expected, uint64_t desired) { return false; }
+
+#endif
+
+#endif

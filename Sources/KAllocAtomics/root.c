@@ -1,0 +1,33 @@
+#include "KAllocAtomics.h"
+
+// Regions -2 and -1 of the global heap before it is made: zero, so every stack in them is closed.
+static uint64_t ka_closed_regions[KA_CLOSED_REGIONS * KA_REGION_BYTES / sizeof(uint64_t)]
+    __attribute__((aligned(KA_OS_PAGE_BYTES)));
+
+ka_heap ka_global_heap = {(char *)ka_closed_regions + sizeof ka_closed_regions, NULL};
+
+#if defined(__linux__)
+
+// The area that the sections use until `ka_rseq_adopt`, and in the other modes for ever: its CPU is number -1.
+typedef struct {
+  uint32_t cpu_id_start;
+  int32_t cpu_id;
+  uint64_t rseq_cs;
+} ka_rseq_area_words;
+
+static _Thread_local ka_rseq_area_words ka_unregistered_area __attribute__((tls_model("initial-exec"))) = {0, -1, 0};
+
+// No linker that Swift uses by default can store the distance from the thread pointer in data, so it is written before
+// any other initialiser of the image runs. A call from even earlier (another library's constructor) faults on x86-64,
+// where the address is not canonical, rather than writing into the thread's control block; AArch64 checks for 0.
+#if defined(__x86_64__)
+uint64_t ka_rseq_offset = 1ull << 62;
+#else
+uint64_t ka_rseq_offset = 0;
+#endif
+
+__attribute__((constructor(101))) static void use_unregistered_area(void) {
+  ka_rseq_offset = (uint64_t)((char *)&ka_unregistered_area - (char *)__builtin_thread_pointer());
+}
+
+#endif

@@ -1,0 +1,41 @@
+import KAllocAtomics
+
+/// What a thread's cache is bound to, chosen when a heap is made.
+///
+/// `KALLOC_MODE=rseq|thread|shared` in the environment forces it for the global heap and is the default for others.
+public enum BindingMode: UInt8, Sendable {
+  /// To the CPU, by restartable sequences: the fastest, and bounded by CPUs. Linux with glibc 2.35 or later.
+  case rseq = 1
+  /// To the thread, handed back whole when it ends: for valgrind, gVisor, musl, and where rseq is absent or broken.
+  case thread = 2
+  /// To nothing: every operation is lock-free on shared words.
+  case shared = 3
+
+  /// The mode named in the environment; `nil` where none is, or a word that names none.
+  static var forced: BindingMode? {
+    // SAFETY: the result of getenv is read at once, up to its terminating zero.
+    guard let text = unsafe ka_os_environment("KALLOC_MODE") else { return nil }
+    if unsafe equals(text, "rseq") { return .rseq }
+    if unsafe equals(text, "thread") { return .thread }
+    if unsafe equals(text, "shared") { return .shared }
+    return nil
+  }
+
+  /// The mode to use where `wanted` may be impossible.
+  static func possible(_ wanted: BindingMode?) -> BindingMode {
+    let rseq = ka_rseq_available()
+    switch wanted {
+    case .rseq?, nil: return rseq ? .rseq : .thread
+    case let mode?: return mode
+    }
+  }
+
+  @unsafe
+  private static func equals(_ text: UnsafePointer<CChar>, _ word: StaticString) -> Bool {
+    for index in 0..<word.utf8CodeUnitCount
+    where unsafe UInt8(bitPattern: text[index]) != word.utf8Start[index] {
+      return false
+    }
+    return unsafe text[word.utf8CodeUnitCount] == 0
+  }
+}

@@ -1,0 +1,113 @@
+// The memory that one CPU works in (in `thread` mode: one thread): a stack of pointers for each size class and page
+// order, so that the common allocation and free touch nothing that another CPU writes.
+//
+//     byte 0     gate        0 open; otherwise stopped: whoever set it works on the region alone
+//     byte 8…    counters    of the slow path, see `Counter`
+//     byte 128   stacks      {top, begin, end, room}, 32 bytes each
+//     byte 1536  arrays      `StackInfo.capacity` pointers for each stack
+//
+// Life of a stack:
+//
+//     closed ──open──▶ open(capacity 16) ──grow──▶ … open(2N)
+//       ▲                    │
+//       └──────release───────┴──intercept──▶ stopped (begin = max, end = room = 0)
+//
+// closed    all four words 0: pop finds top ≤ begin, push finds top ≥ end, so both take the slow path
+// open      begin = the array, end = room = array + capacity; with several nodes end = 0, because a free must compare
+//           the object's node first, which only the slow path does
+// stopped   no operation can pass its limit; the array and top belong to whoever stopped the region
+//
+// Words of an open stack are written by sections of its own CPU only (`ka_section_…`), which commit with one store.
+// The words of a stopped one are written by the thread that holds the gate. Between the two lies a barrier for that
+// CPU's sections: label Caches.D in Drain.swift.
+
+import KAllocAtomics
+
+/// One CPU's region. Thread-safety: see the essay above; each member says who may call it.
+///
+/// ## Invariants
+/// `base` is page-aligned and holds `KA_REGION_BYTES` that stay mapped.
+@safe
+struct CPURegion {
+  nonisolated(unsafe) let base: UnsafeMutableRawPointer
+
+  static let bytes = Int(KA_REGION_BYTES)
+  static let arraysOffset = Int(KA_STACKS_OFFSET) + StackIndex.count * Int(KA_STACK_BYTES)
+
+  /// What the slow path counts, as words behind the gate. Relaxed: a sum of them is a statistic.
+  enum Counter: Int {
+    case refills = 1
+    case flushes
+    case depotTakes
+    case depotPuts
+    case aborts
+    case shared
+    case remoteFrees
+  }
+
+  static let counters = 7
+
+  /// > Safety: `base` is a region of a heap.
+  @unsafe init(_ base: UnsafeMutableRawPointer) { unsafe self.base = base }
+
+  @inline(__always)
+  private func word(_ offset: Int) -> AtomicWord {
+    unsafe AtomicWord((base + offset).assumingMemoryBound(to: UInt64.self))
+  }
+
+  var gate: AtomicWord { word(0) }
+  /// The gate of a region that its CPU works in; any other value is the number of the drain that stopped it.
+  static let open: UInt64 = 0
+
+  func counter(_ counter: Counter) -> AtomicWord { word(counter.rawValue &* 8) }
+
+  func count(_ counter: Counter) { _ = self.counter(counter).fetchAddRelaxed(1) }
+
+  /// The byte in a region at which `stack` stands.
+  @inline(__always)
+  static func offset(_ stack: StackIndex) -> Int {
+    Int(KA_STACKS_OFFSET) &+ stack.rawValue &* Int(KA_STACK_BYTES)
+  }
+
+  // The words of the stack that stands at byte `stack` of the region.
+  func top(at stack: Int) -> AtomicWord { word(stack &+ Int(KA_STACK_TOP)) }
+  func begin(at stack: Int) -> AtomicWord { word(stack &+ Int(KA_STACK_BEGIN)) }
+  func end(at stack: Int) -> AtomicWord { word(stack &+ Int(KA_STACK_END)) }
+  func room(at stack: Int) -> AtomicWord { word(stack &+ Int(KA_STACK_ROOM)) }
+
+  func top(_ stack: StackIndex) -> AtomicWord { top(at: CPURegion.offset(stack)) }
+  func begin(_ stack: StackIndex) -> AtomicWord { begin(at: CPURegion.offset(stack)) }
+  func end(_ stack: StackIndex) -> AtomicWord { end(at: CPURegion.offset(stack)) }
+  func room(_ stack: StackIndex) -> AtomicWord { room(at: CPURegion.offset(stack)) }
+
+  /// The address at which the array of a stack begins.
+  @inline(__always)
+  func array(_ info: StackInfo) -> UInt64 { UInt64(UInt(bitPattern: unsafe base)) &+ UInt64(info.arrayOffset) }
+
+  /// The pointers on a stack: exact while its CPU is idle or stopped, clamped otherwise.
+  func fill(_ info: StackInfo) -> Int {
+    let top = top(info.stack).loadRelaxed()
+    let array = array(info)
+    return top <= array ? 0 : min(Int(truncatingIfNeeded: top &- array) / 8, info.capacity)
+  }
+
+  /// Sends every operation on the first `stacks` stacks to the slow path. Only by the thread that holds the gate.
+  func intercept(stacks: Int) {
+    for index in 0..<stacks {
+      let stack = CPURegion.offset(StackIndex(rawValue: index))
+      begin(at: stack).storeRelaxed(.max)
+      end(at: stack).storeRelaxed(0)
+      room(at: stack).storeRelaxed(0)
+    }
+  }
+
+  /// Empties the first `stacks` stacks, whose pointers the caller has taken: `close`, with a barrier after `empty`.
+  func empty(stacks: Int) {
+    for index in 0..<stacks { top(at: CPURegion.offset(StackIndex(rawValue: index))).storeRelaxed(0) }
+  }
+
+  /// Leaves the first `stacks` stacks as those of a region that was never used.
+  func close(stacks: Int) {
+    for index in 0..<stacks { begin(at: CPURegion.offset(StackIndex(rawValue: index))).storeRelaxed(0) }
+  }
+}

@@ -1,0 +1,103 @@
+// The depot of one node: whole magazines of each stack, between the CPUs' stacks and the slabs.
+//
+// Each stack has `StackInfo.depotSlots` slots, each with memory for one magazine. Two words of bits say which slots are
+// full and which are empty; a slot in neither is owned by one thread, which fills or empties its magazine:
+//
+//     empty ──takeEmpty──▶ owned ──putFull──▶ full
+//       ▲                    │ ▲                │
+//       └─────putEmpty───────┘ └───takeFull─────┘
+//
+// Taking is a fetch-and of the one bit (whoever clears it owns the slot), putting a fetch-or: no list, so no ABA; no
+// wait, because a slot that somebody owns is skipped. A magazine moves with two locked instructions for N objects.
+// A thread that is killed while it owns a slot takes that one magazine with it.
+//
+// Orderings: Caches.M  the magazine's words, and the last use of the objects in it, are before the fetch-or (release)
+//                      that puts it; whoever takes it by fetch-and (acquire) is after them.
+//
+// Two-level magazines: Bonwick and Adams, "Magazines and Vmem", 2001. The slot array instead of their locked lists is
+// this project's.
+
+/// The magazines of one stack on one node. Thread-safety: Concurrent.
+@safe
+struct Depot {
+  private let full: AtomicWord
+  private let empty: AtomicWord
+  nonisolated(unsafe) private let magazines: UnsafeMutableRawPointer
+  private let magazineBytes: Int
+
+  /// > Safety: `words` are this depot's two, `magazines` has `StackInfo.depotSlots` magazines of `info`.
+  @unsafe
+  init(full: AtomicWord, empty: AtomicWord, magazines: UnsafeMutableRawPointer, info: StackInfo) {
+    self.full = full
+    self.empty = empty
+    unsafe self.magazines = magazines
+    magazineBytes = info.magazineBytes
+  }
+
+  /// A magazine that the caller owns: a count and as many pointers.
+  @safe
+  struct Magazine {
+    let slot: Int
+    nonisolated(unsafe) fileprivate let words: UnsafeMutablePointer<UInt64>
+
+    var count: Int {
+      // Relaxed: the owner's alone, but for statistics, which may read an old one.
+      get { unsafe Int(truncatingIfNeeded: AtomicWord(words).loadRelaxed()) }
+      nonmutating set { unsafe AtomicWord(words).storeRelaxed(UInt64(truncatingIfNeeded: newValue)) }
+    }
+
+    /// The pointers. Only while the caller owns the magazine.
+    @unsafe var pointers: UnsafeMutablePointer<UInt64> { unsafe words + 1 }
+  }
+
+  /// Every slot empty: how a depot begins. Before it is published.
+  func initialise() {
+    empty.storeRelaxed(Row.mask(StackInfo.depotSlots))
+  }
+
+  private func magazine(_ slot: Int) -> Magazine {
+    unsafe Magazine(
+      slot: slot, words: (magazines + slot &* magazineBytes).assumingMemoryBound(to: UInt64.self))
+  }
+
+  /// Takes the lowest slot whose bit is set. Lock-free: a bit lost to another thread is that thread's advance.
+  private func take(_ word: AtomicWord) -> Magazine? {
+    // Relaxed: a guess; the fetch-and decides.
+    var found = word.loadRelaxed()
+    while found != 0 {
+      let bit = found & ~(found &- 1)
+      // ordering(Caches.M): acquire.
+      let before = word.fetchAndAcquire(~bit)
+      if before & bit != 0 { return magazine(bit.trailingZeroBitCount) }
+      found = before & ~bit
+    }
+    return nil
+  }
+
+  private func put(_ magazine: Magazine, _ word: AtomicWord) {
+    // ordering(Caches.M): release.
+    _ = word.fetchOrRelease(1 &<< UInt64(truncatingIfNeeded: magazine.slot))
+  }
+
+  /// A magazine with at least one pointer; `nil` where there is none.
+  func takeFull() -> Magazine? { take(full) }
+  /// An empty magazine to fill; `nil` where all are full or owned.
+  func takeEmpty() -> Magazine? { take(empty) }
+
+  /// Gives a magazine back, as full or as empty as its count says.
+  func put(_ magazine: Magazine) { put(magazine, magazine.count == 0 ? empty : full) }
+
+  /// The pointers in all full magazines: exact when quiescent.
+  var pointers: Int {
+    var rest = full.loadAcquire()
+    var sum = 0
+    while rest != 0 {
+      sum &+= magazine(rest.trailingZeroBitCount).count
+      rest &= rest &- 1
+    }
+    return sum
+  }
+
+  /// Whether no slot is owned by anybody, as it must be when quiescent.
+  var isWhole: Bool { full.loadRelaxed() ^ empty.loadRelaxed() == Row.mask(StackInfo.depotSlots) }
+}

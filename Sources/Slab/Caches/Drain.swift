@@ -1,0 +1,131 @@
+// Drain: another thread takes everything out of a CPU's region, while the threads of that CPU go on.
+//
+//     open ──gate──▶ stopped ──barrier──▶ ──intercept──▶ ──barrier──▶ taken ──empty──▶ ──barrier──▶ close ──▶ open
+//
+//  1. gate: compare-exchange 0 → a number of this drain's own. Who loses leaves this CPU to the winner: nobody waits.
+//  2. barrier: every section of that CPU that read the gate as open has ended or is aborted, so no `open` or `grow` is
+//     under way any more, and none begins.
+//  3. intercept: begin = max, end = room = 0 in every stack.
+//  4. barrier: every section that passed the old limits has ended or is aborted. The region is this thread's alone;
+//     threads of that CPU find the limits, then the gate, and take the shared path.
+//  5. taken: the pointers go back to slabs and rows.
+//  6. empty: top = 0. Barrier: no section that read the old top is left to meet the limits of step 7.
+//  7. close: begin = 0; all four words are 0, a stack never used. Then gate = 0, release: label Caches.D.
+//
+// The barrier is membarrier(PRIVATE_EXPEDITED_RSEQ); a trim drains all CPUs with three of them. A thread that is killed
+// in between leaves that CPU on the shared path, and its cached pointers are lost; nobody is blocked.
+//
+// In `thread` mode sections are plain steps under a busy flag. The gate and one full barrier on all threads make either
+// the owner see the gate or the drainer see `busy` (label Caches.T, Dekker); where busy, the drainer opens the gate
+// again and leaves the region alone. Without the system call it drains its own region and those that no thread owns.
+
+import KAllocAtomics
+
+extension HeapState {
+  /// Returns the pointers in every CPU's stacks to slabs and rows. Concurrent; CPUs that somebody else drains, and
+  /// threads that are inside an operation, are left out.
+  func drainAll() {
+    if mode == .shared { return }
+    let drain = control(.drains).fetchAddRelaxed(1) &+ 1
+    let used = regionsUsed
+    for index in 0..<used { stop(index, drain) }
+    if mode == .rseq { drainCPUs(used, drain) } else { drainThreads(used, drain) }
+    for index in 0..<used where holds(index, drain) { release(index) }
+  }
+
+  private func drainCPUs(_ used: Int, _ drain: UInt64) {
+    if ka_barrier_sections(-1) != KA_BARRIER_DONE { return }
+    for index in 0..<used where holds(index, drain) { intercept(index) }
+    _ = ka_barrier_sections(-1)
+    for index in 0..<used where holds(index, drain) { take(index) }
+    _ = ka_barrier_sections(-1)
+    for index in 0..<used where holds(index, drain) { close(index) }
+  }
+
+  private func drainThreads(_ used: Int, _ drain: UInt64) {
+    let everyoneSeesTheGate = ka_barrier_threads() == KA_BARRIER_DONE
+    let own = ka_thread_slot()
+    for index in 0..<used where holds(index, drain) {
+      let slot = Int32(truncatingIfNeeded: index)
+      let claimed = !everyoneSeesTheGate && slot != own && ka_thread_slot_claim(slot)
+      // ordering(Caches.T): acquire; 0 is the state that the owner's last operation left.
+      let idle = unsafe AtomicWord(ka_thread_busy(slot)).loadAcquire() == 0
+      if idle && (everyoneSeesTheGate || slot == own || claimed) {
+        intercept(index)
+        take(index)
+        close(index)
+      }
+      if claimed { ka_thread_slot_release(slot) }
+    }
+  }
+
+  // MARK: The steps, for one region and the outgoing one beside it
+
+  private func stop(_ index: Int, _ drain: UInt64) {
+    // ordering(Caches.D): acquire: what the drain before left. ordering(Caches.T): before the barrier.
+    if region(index).gate.compareExchangeSequentiallyConsistent(CPURegion.open, drain) == CPURegion.open {
+      outgoingRegion(index)?.gate.storeSequentiallyConsistent(drain)
+    }
+  }
+
+  private func holds(_ index: Int, _ drain: UInt64) -> Bool { region(index).gate.loadRelaxed() == drain }
+
+  private func intercept(_ index: Int) {
+    region(index).intercept(stacks: StackIndex.count)
+    outgoingRegion(index)?.intercept(stacks: outgoing.stacks)
+  }
+
+  private func take(_ index: Int) {
+    for stack in 0..<StackIndex.count {
+      let info = info(StackIndex(rawValue: stack))
+      take(region(index), CPURegion.offset(info.stack), info.arrayOffset, info)
+      if let outgoingRegion = outgoingRegion(index) {
+        for node in 0..<nodeCount {
+          let home = NodeIndex(node)
+          take(outgoingRegion, outgoing.offset(info.stack, home), outgoing.arrayOffset(info.stack, home), info)
+        }
+      }
+    }
+    region(index).empty(stacks: StackIndex.count)
+    outgoingRegion(index)?.empty(stacks: outgoing.stacks)
+  }
+
+  private func take(_ region: CPURegion, _ stack: Int, _ arrayOffset: Int, _ info: StackInfo) {
+    let array = unsafe region.base + arrayOffset
+    let top = region.top(at: stack).loadRelaxed()
+    let count = Int(truncatingIfNeeded: top) &- Int(bitPattern: array)
+    if top == 0 || count <= 0 { return }
+    unsafe spill(info, array.assumingMemoryBound(to: UInt64.self), count: count / 8)
+  }
+
+  private func close(_ index: Int) {
+    region(index).close(stacks: StackIndex.count)
+    outgoingRegion(index)?.close(stacks: outgoing.stacks)
+  }
+
+  private func release(_ index: Int) {
+    // ordering(Caches.D): release: the region as this drain leaves it.
+    outgoingRegion(index)?.gate.storeRelease(CPURegion.open)
+    region(index).gate.storeRelease(CPURegion.open)
+  }
+}
+
+extension HeapState {
+  /// Makes drains and statistics look at region `index`. Before a stack of it opens.
+  func regionIsUsed(_ index: Int) {
+    let word = control(.regionsUsed)
+    var found = word.loadRelaxed()
+    while found <= UInt64(truncatingIfNeeded: index) {
+      // ordering(Caches.U): release: the region's first words; acquired where the number is read.
+      let seen = word.compareExchangeAcquireRelease(found, UInt64(truncatingIfNeeded: index) &+ 1)
+      if seen == found { return }
+      found = seen
+    }
+  }
+
+  /// The regions that were ever opened are 0 ..< this.
+  var regionsUsed: Int {
+    // ordering(Caches.U): acquire.
+    Int(truncatingIfNeeded: control(.regionsUsed).loadAcquire())
+  }
+}

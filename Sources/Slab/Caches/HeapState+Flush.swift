@@ -1,0 +1,82 @@
+// The slow path of a free: the caller's stack was full, closed or stopped, its section was aborted, or the heap has
+// several nodes and the object's node must be compared first.
+//
+//     push again ─▶ N pointers into an empty magazine ─▶ depot full: empty its lowest magazine to the slabs first
+//
+// What leaves a CPU's stack is looked at: an address that is no object of the class ends the process there.
+
+import KAllocAtomics
+
+extension HeapState {
+  /// Takes back an object or page that `stack` gave.
+  @inline(never)
+  func deallocateSlow(_ stack: StackIndex, _ object: UInt64) {
+    let info = info(stack)
+    guard let cache = LocalCache(self) else { return deallocateShared(info, object) }
+    if nodeCount > 1, sendHome(cache, info, object) { return }
+    for _ in 0..<HeapState.retries {
+      if cache.push(CPURegion.offset(stack), object) {
+        if nodeCount == 1 { cache.alignEnd(info) }
+        return
+      }
+      switch cache.condition(info) {
+      case .closed: cache.open(info)
+      case .stopped:
+        cache.region.count(.shared)
+        return deallocateShared(info, object)
+      case .open(let capacity):
+        if cache.region.fill(info) < capacity {
+          cache.region.count(.aborts)
+          continue
+        }
+        if capacity < info.capacity {
+          cache.grow(info, from: capacity)
+          continue
+        }
+        cache.region.count(.flushes)
+        if !flush(cache, info, to: localNode) { return deallocateShared(info, object) }
+      }
+    }
+    cache.region.count(.shared)
+    deallocateShared(info, object)
+  }
+
+  /// Moves the newest N pointers of the caller's stack into the depot of `node`. False: every magazine is owned.
+  private func flush(_ cache: LocalCache, _ info: StackInfo, to node: NodeIndex) -> Bool {
+    guard let magazine = emptyMagazine(info, on: node) else { return false }
+    magazine.count = unsafe cache.popBatch(CPURegion.offset(info.stack), into: magazine.pointers, limit: info.batch)
+    check(info, magazine)
+    cache.region.count(.depotPuts)
+    depot(info, on: node).put(magazine)
+    return true
+  }
+
+  /// An empty magazine, by emptying a full one to the slabs where there is no other.
+  func emptyMagazine(_ info: StackInfo, on node: NodeIndex) -> Depot.Magazine? {
+    let depot = depot(info, on: node)
+    if let empty = depot.takeEmpty() { return empty }
+    guard let full = depot.takeFull() else { return nil }
+    unsafe spill(info, full.pointers, count: full.count)
+    full.count = 0
+    return full
+  }
+
+  /// Traps where an address that leaves a CPU's stack is no object of its class.
+  func check(_ info: StackInfo, _ magazine: Depot.Magazine) {
+    var last: PageRegion? = nil
+    for index in 0..<magazine.count {
+      let address = unsafe magazine.pointers[index]
+      if let last, isObject(address, info, last) { continue }
+      guard let region = pages(containing: address), isObject(address, info, region) else {
+        Misuse.foreignFree.trap(at: address)
+      }
+      last = region
+    }
+  }
+
+  /// One object straight back to its slab or row.
+  func deallocateShared(_ info: StackInfo, _ object: UInt64) {
+    var address = object
+    unsafe spill(info, &address, count: 1)
+  }
+}

@@ -1,0 +1,221 @@
+// The operations of the slow path on the caller's own region, in the modes that have one.
+//
+// rseq     Restartable sections: each finds the current CPU anew, so a thread that migrated between two of them works
+//          on the new CPU's region, and never writes the old one's.
+// thread   Plain steps on the region of the thread's slot. Two things may interfere: a signal handler on the same
+//          thread, which finds `busy` set and takes the shared path; and a thread that drains the region, which closes
+//          the gate, makes every thread pass a full barrier, and gives up where it finds `busy` set. Label Caches.T:
+//          busy is set before the gate is read, the gate is set before busy is read, and the barrier lies between.
+//
+// In `shared` mode nobody has a region, and there is no LocalCache.
+
+import KAllocAtomics
+
+/// The caller's cache. This CPU only (in `thread` mode: this thread only).
+///
+/// The operations name a stack by the byte in the region at which its words stand, because the outgoing magazines have
+/// regions of the same kind with other stacks in them.
+@safe
+struct LocalCache {
+  let state: HeapState
+  /// What the sections find the region by, and the region of CPU or slot 0.
+  nonisolated(unsafe) private let handle: UnsafeMutablePointer<ka_heap>
+  nonisolated(unsafe) private let regions: UnsafeMutableRawPointer
+  /// The slot in `thread` mode; negative in `rseq` mode.
+  private let slot: Int32
+
+  /// The caller's own region. `nil`: it has none and takes the shared path.
+  @inline(__always)
+  init?(_ state: HeapState) {
+    unsafe self.init(state, handle: state.heap, regions: state.record.pointee.regions)
+  }
+
+  /// > Safety: `regions` are `state.regionCount` regions, found through `handle` in `rseq` mode.
+  @unsafe @inline(__always)
+  init?(_ state: HeapState, handle: UnsafeMutablePointer<ka_heap>, regions: UnsafeMutableRawPointer) {
+    self.state = state
+    unsafe self.handle = handle
+    unsafe self.regions = regions
+    switch state.mode {
+    case .rseq: slot = -1
+    case .thread:
+      slot = ka_thread_slot()
+      if slot < 0 || Int(slot) >= state.regionCount { return nil }
+    case .shared: return nil
+    }
+  }
+
+  /// The region at the moment of the call.
+  var region: CPURegion { region(index) }
+
+  private func region(_ index: Int) -> CPURegion { unsafe CPURegion(regions + index &* CPURegion.bytes) }
+
+  /// The number of that region.
+  var index: Int { slot >= 0 ? Int(slot) : min(Int(ka_current_cpu()), state.regionCount &- 1) }
+
+  // MARK: `thread` mode
+
+  /// Runs `body` on the thread's region; `nil` where a handler interrupted the thread inside, or the region is stopped.
+  @inline(__always)
+  private func exclusively<Result>(_ body: (CPURegion) -> Result?) -> Result? {
+    // SAFETY: the words behind the slots live as long as the process.
+    let busy = unsafe AtomicWord(ka_thread_busy(slot))
+    // Relaxed: only this thread and its handlers write 1; a handler sees it in program order.
+    if busy.loadRelaxed() != 0 { return nil }
+    busy.storeRelaxed(1)
+    ka_fence_signal()
+    // ordering(Caches.T): busy, then the gate; the drainer's barrier orders the two for both sides.
+    let region = region
+    let result = region.gate.loadAcquire() == CPURegion.open ? body(region) : nil
+    ka_fence_signal()
+    // ordering(Caches.T): release, so that a drainer that reads 0 sees the region as this operation left it.
+    busy.storeRelease(0)
+    return result
+  }
+
+  @inline(__always)
+  private func slots(_ address: UInt64) -> WordArray {
+    unsafe WordArray(UnsafeMutableRawPointer(bitPattern: UInt(address))!)
+  }
+
+  // MARK: Operations
+
+  /// Takes the newest pointer; 0: empty, closed, stopped or interrupted.
+  @inline(__always)
+  func pop(_ stack: Int) -> UInt64 {
+    if slot < 0 { return unsafe ka_section_pop(handle, UInt64(truncatingIfNeeded: stack)) }
+    return exclusively { region in
+      let top = region.top(at: stack).loadRelaxed()
+      if top <= region.begin(at: stack).loadRelaxed() { return nil }
+      region.top(at: stack).storeRelaxed(top &- 8)
+      return slots(top &- 8)[0].loadRelaxed()
+    } ?? 0
+  }
+
+  /// Puts a pointer on top; false: full, closed, stopped or interrupted.
+  @inline(__always)
+  func push(_ stack: Int, _ object: UInt64) -> Bool {
+    if slot < 0 { return unsafe ka_section_push_room(handle, UInt64(truncatingIfNeeded: stack), object) }
+    return exclusively { region in
+      let top = region.top(at: stack).loadRelaxed()
+      if top >= region.room(at: stack).loadRelaxed() { return nil }
+      slots(top)[0].storeRelaxed(object)
+      region.top(at: stack).storeRelaxed(top &+ 8)
+      return true
+    } ?? false
+  }
+
+  /// Moves up to `limit` of the newest pointers to `target`, oldest first. Returns how many.
+  ///
+  /// > Safety: `target` has room for `limit` and is the caller's alone.
+  @unsafe
+  func popBatch(_ stack: Int, into target: UnsafeMutablePointer<UInt64>, limit: Int) -> Int {
+    if slot < 0 {
+      let bytes = unsafe ka_section_pop_batch(
+        handle, UInt64(truncatingIfNeeded: stack), target, UInt64(truncatingIfNeeded: limit &* 8))
+      return Int(truncatingIfNeeded: bytes) / 8
+    }
+    return exclusively { region in
+      let top = region.top(at: stack).loadRelaxed()
+      let begin = region.begin(at: stack).loadRelaxed()
+      if top <= begin { return nil }
+      let count = min(Int(truncatingIfNeeded: top &- begin) / 8, limit)
+      let from = top &- UInt64(truncatingIfNeeded: count &* 8)
+      for index in 0..<count { unsafe target[index] = slots(from)[index].loadRelaxed() }
+      region.top(at: stack).storeRelaxed(from)
+      return count
+    } ?? 0
+  }
+
+  /// Moves the last `limit` pointers of `source`, or as many as there is room for, onto the stack. Returns how many.
+  ///
+  /// > Safety: `source` holds `limit` pointers and is the caller's alone.
+  @unsafe
+  func pushBatch(_ stack: Int, from source: UnsafeMutablePointer<UInt64>, limit: Int) -> Int {
+    if limit == 0 { return 0 }
+    if slot < 0 {
+      let bytes = unsafe ka_section_push_batch(
+        handle, UInt64(truncatingIfNeeded: stack), source + limit, UInt64(truncatingIfNeeded: limit &* 8))
+      return Int(truncatingIfNeeded: bytes) / 8
+    }
+    return exclusively { region in
+      let top = region.top(at: stack).loadRelaxed()
+      let room = region.room(at: stack).loadRelaxed()
+      if top >= room { return nil }
+      let count = min(Int(truncatingIfNeeded: room &- top) / 8, limit)
+      for index in 0..<count { unsafe slots(top)[index].storeRelaxed(source[limit &- count &+ index]) }
+      region.top(at: stack).storeRelaxed(top &+ UInt64(truncatingIfNeeded: count &* 8))
+      return count
+    } ?? 0
+  }
+
+  /// Replaces one word of a stack on region `index`, where it holds `expected` and the gate is open.
+  func replace(_ index: Int, _ offset: Int, _ expected: UInt64, _ desired: UInt64) -> Bool {
+    if slot < 0 {
+      return unsafe ka_section_replace(
+        handle, UInt64(truncatingIfNeeded: index), UInt64(truncatingIfNeeded: offset), expected, desired)
+    }
+    return exclusively { region in
+      let word = unsafe AtomicWord((region.base + offset).assumingMemoryBound(to: UInt64.self))
+      if word.loadRelaxed() != expected { return nil }
+      word.storeRelaxed(desired)
+      return true
+    } ?? false
+  }
+
+  // MARK: Life of a stack
+
+  /// What the slow path finds when an operation was not done.
+  enum Condition {
+    /// Never used, or released after a drain: `open` it.
+    case closed
+    /// Another thread works on the region: take the shared path.
+    case stopped
+    /// Usable, with room for so many pointers.
+    case open(capacity: Int)
+  }
+
+  func condition(_ info: StackInfo) -> Condition {
+    let region = region
+    // ordering(Caches.D): acquire, so that a region seen open is seen as its drainer left it.
+    if region.gate.loadAcquire() != CPURegion.open { return .stopped }
+    let room = region.room(info.stack).loadRelaxed()
+    if room == 0 { return .closed }
+    return .open(capacity: Int(truncatingIfNeeded: room &- region.array(info)) / 8)
+  }
+
+  /// Opens the stack on the current CPU. Several threads of that CPU may be at it at once: each step is a replacement
+  /// that only the first of them makes, and every intermediate state lets no operation pass.
+  func open(_ info: StackInfo) {
+    let index = index
+    state.regionIsUsed(index)
+    let array = region(index).array(info)
+    let offset = CPURegion.offset(info.stack)
+    _ = replace(index, offset &+ Int(KA_STACK_TOP), 0, array)
+    _ = replace(index, offset &+ Int(KA_STACK_BEGIN), 0, array)
+    let limit = array &+ UInt64(min(StackInfo.firstCapacity, info.capacity) &* 8)
+    _ = replace(index, offset &+ Int(KA_STACK_ROOM), 0, limit)
+    if state.nodeCount == 1 { _ = replace(index, offset &+ Int(KA_STACK_END), 0, limit) }
+  }
+
+  /// Doubles the stack's capacity, up to 2N: slow start keeps a small process small.
+  func grow(_ info: StackInfo, from capacity: Int) {
+    if capacity >= info.capacity { return }
+    let index = index
+    let array = region(index).array(info)
+    let offset = CPURegion.offset(info.stack)
+    let old = array &+ UInt64(capacity &* 8)
+    let new = array &+ UInt64(min(capacity &* 2, info.capacity) &* 8)
+    _ = replace(index, offset &+ Int(KA_STACK_ROOM), old, new)
+    if state.nodeCount == 1 { _ = replace(index, offset &+ Int(KA_STACK_END), old, new) }
+  }
+
+  /// Makes the inlined path's limit equal to the slow path's, where threads that grew the stack at once left it lower.
+  func alignEnd(_ info: StackInfo) {
+    let index = index
+    let region = region(index)
+    let end = region.end(info.stack).loadRelaxed()
+    let room = region.room(info.stack).loadRelaxed()
+    if end < room { _ = replace(index, CPURegion.offset(info.stack) &+ Int(KA_STACK_END), end, room) }
+  }
+}

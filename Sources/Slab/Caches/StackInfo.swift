@@ -1,0 +1,73 @@
+/// Which stack of a CPU region: one for each size class, then one for each small page order. One word wide.
+struct StackIndex: Equatable, Sendable {
+  let rawValue: Int
+
+  /// Page orders that have a stack: 0 ..< pageOrders.
+  static let pageOrders = 4
+  static let count = SizeClass.count + pageOrders
+
+  init(rawValue: Int) { self.rawValue = rawValue }
+  init(_ sizeClass: SizeClass) { rawValue = sizeClass.index }
+  init(pageOrder: Int) { rawValue = SizeClass.count &+ pageOrder }
+
+  /// The class of the objects on it; `nil`: it holds pages.
+  var sizeClass: SizeClass? { rawValue < SizeClass.count ? SizeClass(index: rawValue) : nil }
+  /// The order of the pages on it. Only where `sizeClass` is `nil`.
+  var pageOrder: Int { rawValue &- SizeClass.count }
+}
+
+/// Everything about a stack that is the same on every CPU and in every heap. Computed once per heap, then only read.
+struct StackInfo {
+  let stack: StackIndex
+  let slab: SlabGeometry
+  /// Bytes in the object or page that a pointer on this stack stands for.
+  let objectBytes: Int
+  /// N, the pointers that move between the stack and the depot at once.
+  let batch: Int
+  /// The byte in a CPU region at which the array begins.
+  let arrayOffset: Int
+  /// The byte in a node's depots at which this stack's magazines begin.
+  let depotOffset: Int
+
+  /// The pointers that the array holds: loaded and previous magazine in one, so that at least N operations lie between
+  /// two visits to the depot (Bonwick and Adams, "Magazines and Vmem", 2001).
+  var capacity: Int { batch &* 2 }
+
+  /// Bytes of objects in a magazine, at most: beyond that a CPU holds too much back.
+  static let magazineBytes = 16384
+  /// Bytes of pages in a magazine: frames are refilled by whole rows.
+  static let pageMagazineBytes = 262_144
+  static let minimumBatch = 2
+  static let maximumBatch = 256
+  /// Magazines in a depot.
+  static let depotSlots = 32
+  /// Pointers that a stack holds when it opens; it doubles at each visit to the depot.
+  static let firstCapacity = 16
+
+  /// A magazine in the depot: the count, then the pointers.
+  var magazineBytes: Int { (1 &+ batch) &* 8 }
+
+  /// The info of `stack`, which stands behind `previous` in the region and in the depots.
+  init(_ stack: StackIndex, after previous: StackInfo?) {
+    self.stack = stack
+    slab = SlabGeometry(stack.sizeClass ?? SizeClass(index: 0))
+    let bytes: Int
+    let limit: Int
+    if let sizeClass = stack.sizeClass {
+      bytes = sizeClass.bytes
+      limit = StackInfo.magazineBytes
+    } else {
+      bytes = Frames.bytes << stack.pageOrder
+      limit = StackInfo.pageMagazineBytes
+    }
+    objectBytes = bytes
+    batch = min(max(limit / bytes, StackInfo.minimumBatch), StackInfo.maximumBatch)
+    if let previous {
+      arrayOffset = previous.arrayOffset + previous.capacity * 8
+      depotOffset = previous.depotOffset + previous.magazineBytes * StackInfo.depotSlots
+    } else {
+      arrayOffset = CPURegion.arraysOffset
+      depotOffset = 0
+    }
+  }
+}

@@ -1,0 +1,123 @@
+// Invariants that run: what must hold of a heap, checked from its own words.
+
+/// What `Heap.validate` found wrong, and where.
+public enum HeapFault: Equatable, Sendable {
+  /// The page level's own check.
+  case pages(PageFault)
+  /// A slab's count of free objects is not the number of bits set. Only when quiescent.
+  case freeCount(address: UInt, count: Int, bits: Int)
+  /// A slab's frame has another owner byte than its class.
+  case owner(address: UInt, expected: Int, found: Int)
+  /// A slab with free objects cannot be found by a refill. Only when quiescent.
+  case lostSlab(address: UInt)
+  /// A cached pointer is no object of its stack's class, or is free in its slab.
+  case cachedPointer(address: UInt)
+  /// A depot's slot is neither full nor empty. Only when quiescent.
+  case depot(stack: Int)
+  /// Committed bytes are not those of slabs, runs, direct mappings and pages handed out. Only when quiescent.
+  case committed(counted: Int, found: Int)
+}
+
+extension Heap {
+  /// Checks every structure of the heap against the others; `nil`: all invariants hold. O(frames ever used).
+  ///
+  /// - Parameter quiescent: whether nobody allocates or frees meanwhile. Otherwise only what always holds is checked.
+  ///
+  /// Thread-safety: Concurrent where `quiescent` is false.
+  public func validate(quiescent: Bool = true) -> HeapFault? {
+    guard let state = existingState else { return nil }
+    for node in 0..<state.nodeCount {
+      if let fault = state.validate(NodeIndex(node), quiescent) { return fault }
+    }
+    guard quiescent else { return nil }
+    return state.validateStacks() ?? state.validateCommitted()
+  }
+}
+
+extension HeapState {
+  fileprivate func validate(_ node: NodeIndex, _ quiescent: Bool) -> HeapFault? {
+    if let fault = pages(node).validate(quiescent: quiescent) { return .pages(fault) }
+    if !quiescent { return nil }
+    for stack in 0..<StackIndex.count where !depot(info(StackIndex(rawValue: stack)), on: node).isWhole {
+      return .depot(stack: stack)
+    }
+    var region = pages(node).first
+    while let current = region {
+      let table = SlabTable(of: current)
+      var fault: HeapFault? = nil
+      table.forEachHead { head, word in
+        if fault == nil, let sizeClass = word.sizeClass {
+          fault = table.validate(head, word, info(StackIndex(sizeClass)).slab)
+        }
+      }
+      if let fault { return fault }
+      region = pages(node).next(after: current)
+    }
+    return nil
+  }
+
+  /// Every pointer on a stack is an object of its class that its slab counts as out.
+  fileprivate func validateStacks() -> HeapFault? {
+    for index in 0..<regionsUsed {
+      let region = region(index)
+      for stack in 0..<SizeClass.count {
+        let info = info(StackIndex(rawValue: stack))
+        let array = unsafe WordArray(region.base + info.arrayOffset)
+        for position in 0..<region.fill(info) {
+          let address = array[position].loadRelaxed()
+          guard let pages = pages(containing: address), isCached(address, info, pages) else {
+            return .cachedPointer(address: UInt(address))
+          }
+        }
+      }
+    }
+    return nil
+  }
+
+  private func isCached(_ address: UInt64, _ info: StackInfo, _ pages: PageRegion) -> Bool {
+    let table = SlabTable(of: pages)
+    guard let (head, object) = table.place(address, info.slab) else { return false }
+    return table.bits[table.firstWord(of: head) + object >> 6].loadRelaxed() & (1 << UInt64(object & 63)) == 0
+  }
+
+  fileprivate func validateCommitted() -> HeapFault? {
+    var found = direct.statistics().bytes
+    for node in 0..<nodeCount {
+      found += pages(NodeIndex(node)).statistics().allocatedFrames << Frames.usualShift
+    }
+    let counted = Int(truncatingIfNeeded: control(.committed).loadRelaxed())
+    return counted == found ? nil : .committed(counted: counted, found: found)
+  }
+}
+
+extension SlabTable {
+  /// Calls `body` for every frame that heads a slab or a run, in blocks that were ever used.
+  @inline(__always)
+  func forEachHead(_ body: (FrameIndex, SlabWord) -> Void) {
+    for block in 0..<pages.high where pages.state(block).isPresent {
+      for frame in block * Frames.perBlock..<(block + 1) * Frames.perBlock {
+        let word = SlabWord(bits: words[frame].loadAcquire())
+        if word != .none { body(FrameIndex(frame), word) }
+      }
+    }
+  }
+
+  fileprivate func validate(_ head: FrameIndex, _ word: SlabWord, _ geometry: SlabGeometry) -> HeapFault? {
+    let address = UInt(pages.addressBits(of: head))
+    var free = 0
+    for index in 0..<geometry.words {
+      let bits = bits[firstWord(of: head) + index].loadRelaxed()
+      if bits & ~geometry.freshWord(index) != 0 { return .freeCount(address: address, count: word.free, bits: -1) }
+      free += bits.nonzeroBitCount
+    }
+    if free != word.free { return .freeCount(address: address, count: word.free, bits: free) }
+    for frame in head.rawValue..<head.rawValue + geometry.frames {
+      let owner = Int(owners[frame].loadRelaxed())
+      if owner != geometry.sizeClass.index + 1 {
+        return .owner(address: address, expected: geometry.sizeClass.index + 1, found: owner)
+      }
+    }
+    if free > 0 && candidate(geometry.sizeClass, from: head) != head { return .lostSlab(address: address) }
+    return nil
+  }
+}

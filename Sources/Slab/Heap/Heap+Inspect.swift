@@ -1,0 +1,125 @@
+// What the heap knows of an address, and frees that do not name the size.
+
+import KAllocAtomics
+
+extension HeapState {
+  /// What begins at an address.
+  enum Kind: Equatable {
+    case object(SizeClass)
+    case large(bytes: Int)
+
+    var bytes: Int {
+      switch self {
+      case .object(let sizeClass): sizeClass.bytes
+      case .large(let bytes): bytes
+      }
+    }
+  }
+
+  /// The kind of block that begins at `address`; `nil`: none of this heap's. Whether it is live is not known.
+  func kind(of address: UInt64) -> Kind? {
+    guard let region = pages(containing: address) else { return largeSize(of: address).map { .large(bytes: $0) } }
+    // SAFETY: computed with, not read; the region contains it.
+    let frame = unsafe region.frame(of: UnsafeRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped)
+    let table = SlabTable(of: region)
+    guard let owner = frame.map({ table.owners[$0.rawValue].loadRelaxed() }), owner != SlabTable.Owner.none else {
+      return nil
+    }
+    if owner == SlabTable.Owner.run { return largeSize(of: address).map { .large(bytes: $0) } }
+    let sizeClass = SizeClass(index: Int(owner) &- 1)
+    return table.place(address, info(StackIndex(sizeClass)).slab) == nil ? nil : .object(sizeClass)
+  }
+}
+
+extension Heap {
+  /// Frees a block whose size is not known: its class is read from the address. O(1) but for flushes.
+  ///
+  /// Traps where no block of this heap begins at `block`.
+  ///
+  /// > Safety: `block` is a live block of this heap, and is not used afterwards.
+  ///
+  /// Thread-safety: Concurrent.
+  public func deallocate(_ block: UnsafeMutableRawPointer) {
+    let address = UInt64(UInt(bitPattern: block))
+    guard let state = existingState, let kind = state.kind(of: address) else { Misuse.foreignFree.trap(at: address) }
+    switch kind {
+    case .object(let sizeClass): unsafe deallocate(block, size: sizeClass.bytes, alignment: 16)
+    case .large: state.deallocateLarge(address, expected: nil)
+    }
+  }
+
+  /// The bytes that the block at `block` really has; `nil`: no block of this heap begins there.
+  ///
+  /// Thread-safety: Concurrent. O(1); above 1 GiB O(number of such blocks).
+  public func usableSize(of block: UnsafeRawPointer) -> Int? {
+    existingState?.kind(of: UInt64(UInt(bitPattern: block)))?.bytes
+  }
+
+  /// Whether `address` lies in memory that this heap hands out. Thread-safety: Concurrent.
+  public func owns(_ address: UnsafeRawPointer) -> Bool {
+    guard let state = existingState else { return false }
+    let address = UInt64(UInt(bitPattern: address))
+    return state.pages(containing: address) != nil || state.largeSize(of: address) != nil
+  }
+
+  /// The node whose memory `address` lies in; `nil`: none of this heap's. Thread-safety: Concurrent.
+  public func node(of address: UnsafeRawPointer) -> NodeIndex? {
+    existingState?.pages(containing: UInt64(UInt(bitPattern: address)))?.node
+  }
+
+  // MARK: Pages
+
+  /// Allocates 2^`order` frames of 4 KiB, naturally aligned. Not initialised.
+  ///
+  /// Small orders come from a stack of the CPU, as objects do. O(1) but for refills.
+  /// - Throws: `.invalidLayout` (order outside 0 ... 40), `.limitExceeded`, `.outOfMemory`, `.nodeUnavailable`.
+  ///
+  /// Thread-safety: Concurrent.
+  public func allocatePages(order: Int, flags: AllocFlags = .kernel) throws(AllocError) -> UnsafeMutableRawPointer {
+    guard (0...40).contains(order) else { throw .invalidLayout }
+    if order < StackIndex.pageOrders {
+      let object = unsafe ka_section_pop(handle, Heap.pageStackOffset(order))
+      if object != 0 { return unsafe UnsafeMutableRawPointer(bitPattern: UInt(object)).unsafelyUnwrapped }
+    }
+    return unsafe try allocatePagesSlow(order, flags)
+  }
+
+  private func allocatePagesSlow(_ order: Int, _ flags: AllocFlags) throws(AllocError) -> UnsafeMutableRawPointer {
+    let state = try state()
+    let address = try reclaiming(state, flags) { () throws(AllocError) -> UInt64 in
+      if order < StackIndex.pageOrders {
+        return try state.allocateSlow(StackIndex(pageOrder: order), flags: flags)
+      }
+      let run = try state.takeRun(frames: 1 << order, alignment: 1 << order, flags: flags, from: state.localNode)
+      return run.pages.addressBits(of: run.first)
+    }
+    return unsafe UnsafeMutableRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped
+  }
+
+  /// Frees what `allocatePages` gave, with the same order. Traps, at the latest when the pages leave the CPU's cache,
+  /// where they are free already or not of this heap.
+  ///
+  /// > Safety: the pages are not used afterwards.
+  ///
+  /// Thread-safety: Concurrent.
+  public func deallocatePages(_ pages: UnsafeMutableRawPointer, order: Int) {
+    let address = UInt64(UInt(bitPattern: pages))
+    if order >= 0 && order < StackIndex.pageOrders {
+      if unsafe ka_section_push(handle, Heap.pageStackOffset(order), address) { return }
+    }
+    guard let state = existingState else { Misuse.foreignFree.trap(at: address) }
+    if order >= 0 && order < StackIndex.pageOrders {
+      return state.deallocateSlow(StackIndex(pageOrder: order), address)
+    }
+    guard (0...40).contains(order), let region = state.pages(containing: address),
+      let frame = unsafe region.frame(of: pages), frame.rawValue & (1 << order - 1) == 0
+    else { Misuse.foreignFree.trap(at: address) }
+    state.giveRun(region, frame, frames: 1 << order)
+    state.purgeInPassing(region)
+  }
+
+  @inline(__always)
+  private static func pageStackOffset(_ order: Int) -> UInt64 {
+    UInt64(truncatingIfNeeded: CPURegion.offset(StackIndex(pageOrder: order)))
+  }
+}

@@ -1,0 +1,87 @@
+// Making, ending and bounding heaps.
+
+import KAllocAtomics
+
+extension Heap {
+  /// Makes a heap of its own.
+  ///
+  /// - Throws: `.outOfMemory` where address space or memory is refused, `.nodeUnavailable` for a topology without
+  ///   nodes. Nothing is left behind then.
+  public static func create(_ configuration: HeapConfiguration) throws(AllocError) -> Heap {
+    let state = unsafe try HeapState.make(configuration, handle: nil)
+    let handle = unsafe state.heap
+    unsafe AtomicWord(ka_heap_state_word(handle)).storeRelease(UInt64(UInt(bitPattern: state.record)))
+    // ordering(Heap.S): release, as for the global heap.
+    state.publish()
+    return unsafe Heap(handle)
+  }
+
+  /// Ends a heap that `create` made, with everything in it.
+  ///
+  /// - Returns: false where blocks are still allocated: they are reported on standard error, and the heap stays.
+  ///
+  /// Externally synchronised: no other call on this heap is under way or follows.
+  public func destroy() -> Bool {
+    guard let state = existingState else { return true }
+    precondition(self != .global, "The global heap is not destroyed")
+    state.collect()
+    let left = state.control(.committed).loadRelaxed()
+    if left != 0 {
+      Report.line("kalloc: heap not destroyed, bytes of slabs and runs still in use: ", hexadecimal: left)
+      return false
+    }
+    unsafe state.dispose()
+    return true
+  }
+
+  /// Adds a range that the caller gives to the memory of `node`. Its metadata is carved from its front.
+  ///
+  /// - Throws: `.outOfMemory` where nothing is left for frames, `.nodeUnavailable`.
+  ///
+  /// Thread-safety: Concurrent.
+  public func addRegion(_ memory: HeapConfiguration.Memory, node: NodeIndex) throws(AllocError) {
+    try state().addRegion(memory, node: node)
+  }
+
+  /// Empties all caches and gives free memory back. Returns the bytes that the operating system has back.
+  ///
+  /// CPUs that run threads of this process go on meanwhile, on the shared path. Thread-safety: Concurrent.
+  @discardableResult
+  public func trim() -> Int { existingState?.trim() ?? 0 }
+
+  /// Empties all caches into the slabs and pages, without giving memory back. Thread-safety: Concurrent.
+  public func drain() { existingState?.collect() }
+
+  /// Gives back free memory that has lain for `milliseconds`, up to `bytes`. Returns the bytes given back.
+  ///
+  /// Thread-safety: Concurrent.
+  public func purge(upTo bytes: Int, olderThan milliseconds: Int) -> Int {
+    guard let state = existingState, bytes > 0, milliseconds >= 0 else { return 0 }
+    var frames = 0
+    for node in 0..<state.nodeCount where frames < bytes >> Frames.usualShift {
+      frames += state.pages(NodeIndex(node)).purge(
+        upTo: bytes >> Frames.usualShift - frames, olderThan: UInt64(milliseconds), now: ka_os_milliseconds())
+    }
+    return frames << Frames.usualShift
+  }
+
+  /// The most bytes that may be committed to slabs, runs and page stacks at once; `Int.max`: no limit.
+  ///
+  /// At the limit an allocation reclaims once, then fails with `.limitExceeded`. A limit below what is committed stops
+  /// growth. Negative values count as 0. Thread-safety: Concurrent.
+  public var limit: Int {
+    get { existingState.map { Int(truncatingIfNeeded: $0.control(.limit).loadRelaxed()) } ?? .max }
+    nonmutating set { try? state().control(.limit).storeRelaxed(UInt64(max(newValue, 0))) }
+  }
+
+  /// Bytes of frames and mappings that are in slabs, runs and page stacks. Thread-safety: Concurrent.
+  public var committedBytes: Int {
+    existingState.map { Int(truncatingIfNeeded: $0.control(.committed).loadRelaxed()) } ?? 0
+  }
+
+  /// What caches are bound to in this heap; makes the heap where it was never used, `nil` where that fails.
+  public var mode: BindingMode? { (try? state())?.mode }
+
+  /// The nodes of this heap; makes the heap where it was never used, one node where that fails.
+  public var topology: Topology { (try? state())?.topology ?? .single }
+}

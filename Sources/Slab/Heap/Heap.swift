@@ -1,0 +1,148 @@
+// The heap as its users see it, and the hot paths.
+//
+// An allocation of a size class is: the class (a constant where the size is one), a restartable section that pops a
+// pointer from the CPU's stack, and, where that was not done, the slow path out of line. A free is the same with a
+// push. Neither reads anything but the thread's rseq area, the handle's first word and the stack itself.
+//
+// Where to read on: Caches/HeapState+Refill.swift (allocation), Caches/HeapState+Flush.swift (free),
+// Heap/HeapState+Large.swift (what no size class serves).
+
+import KAllocAtomics
+
+/// An allocator for objects of any size, without a lock anywhere: memory from the operating system or given by the
+/// caller, cut into slabs, cached per CPU.
+///
+/// Use `Heap.global` unless memory must be counted, limited or destroyed apart from the rest. A handle, one pointer
+/// wide; copying it copies the handle.
+///
+/// Every call may be made from a signal handler that interrupted the allocator itself, and from a forked child.
+///
+/// Thread-safety: Concurrent, but for `destroy`.
+///
+/// ## Invariants
+/// `handle` points to the handle of the global heap or of one that `create` made and `destroy` has not ended.
+@safe
+public struct Heap: Sendable, Equatable {
+  @usableFromInline nonisolated(unsafe) let handle: UnsafeMutablePointer<ka_heap>
+
+  @unsafe @inlinable @inline(__always)
+  init(_ handle: UnsafeMutablePointer<ka_heap>) { unsafe self.handle = handle }
+
+  /// The heap that needs no call to exist. Made by the first allocation, from the system's topology and memory.
+  @inlinable @inline(__always)
+  public static var global: Heap { unsafe Heap(ka_heap_global()) }
+
+  @inlinable
+  public static func == (left: Heap, right: Heap) -> Bool { unsafe left.handle == right.handle }
+
+  // MARK: Hot paths
+
+  /// Allocates `size` bytes on an `alignment` boundary; `nil` where memory is exhausted or the arguments are invalid.
+  ///
+  /// May reclaim from caches when memory is short. The bytes are not initialised. O(1) but for refills.
+  /// - Parameters:
+  ///   - size: in bytes, at least 1.
+  ///   - alignment: in bytes, a power of two.
+  @inlinable @inline(__always)
+  public func allocate(size: Int, alignment: Int = 16) -> UnsafeMutableRawPointer? {
+    if let sizeClass = SizeClass(size: size, alignment: alignment) {
+      let object = unsafe ka_section_pop(handle, Heap.stackOffset(sizeClass))
+      if object != 0 { return unsafe UnsafeMutableRawPointer(bitPattern: UInt(object)) }
+      return unsafe allocateSlow(sizeClass)
+    }
+    return unsafe allocateLarge(size, alignment)
+  }
+
+  /// Frees a block, given the size and alignment that it was allocated with, or any size up to its usable one.
+  ///
+  /// A wrong size or alignment is a violation: reported and trapped in debug builds, undefined otherwise. Freeing twice
+  /// and foreign pointers are trapped at the latest when the block leaves the CPU's cache. O(1) but for flushes.
+  ///
+  /// > Safety: `block` is a live block of this heap, and is not used afterwards.
+  @inlinable @inline(__always)
+  public func deallocate(_ block: UnsafeMutableRawPointer, size: Int, alignment: Int = 16) {
+    if let sizeClass = SizeClass(size: size, alignment: alignment) {
+      if _isDebugAssertConfiguration() { unsafe checkOwner(block, sizeClass) }
+      let object = UInt64(UInt(bitPattern: block))
+      if unsafe ka_section_push(handle, Heap.stackOffset(sizeClass), object) { return }
+      deallocateSlow(sizeClass, object)
+    } else {
+      unsafe deallocateLarge(block, size)
+    }
+  }
+
+  /// The byte in a CPU region at which the stack of `sizeClass` stands.
+  @inlinable @inline(__always)
+  static func stackOffset(_ sizeClass: SizeClass) -> UInt64 {
+    UInt64(truncatingIfNeeded: Int(KA_STACKS_OFFSET) &+ sizeClass.index &* Int(KA_STACK_BYTES))
+  }
+
+  // MARK: Their cold halves
+
+  /// The state, made where it does not exist yet. Lock-free: of several makers one wins, the others undo.
+  func state() throws(AllocError) -> HeapState {
+    if let state = existingState { return state }
+    var configuration = HeapConfiguration()
+    configuration.topology = .system
+    let state = unsafe try HeapState.make(configuration, handle: handle)
+    let word = unsafe AtomicWord(ka_heap_state_word(handle))
+    // ordering(Heap.S): release publishes the state; acquire sees another's.
+    let mine = UInt64(UInt(bitPattern: unsafe state.record))
+    let found = word.compareExchangeAcquireRelease(0, mine)
+    if found == 0 {
+      state.publish()
+      return state
+    }
+    unsafe state.dispose()
+    return unsafe HeapState(at: found)
+  }
+
+  /// The state, where the heap has been used.
+  var existingState: HeapState? {
+    // ordering(Heap.S): acquire.
+    let found = unsafe AtomicWord(ka_heap_state_word(handle)).loadAcquire()
+    return found == 0 ? nil : unsafe HeapState(at: found)
+  }
+
+  @usableFromInline @inline(never)
+  func allocateSlow(_ sizeClass: SizeClass) -> UnsafeMutableRawPointer? {
+    guard let block = try? allocate(sizeClass, flags: .kernel, node: nil) else { return nil }
+    return unsafe UnsafeMutableRawPointer(bitPattern: UInt(block))
+  }
+
+  @usableFromInline @inline(never)
+  func allocateLarge(_ size: Int, _ alignment: Int) -> UnsafeMutableRawPointer? {
+    unsafe (try? allocate(size: size, alignment: alignment, flags: .kernel, node: nil))?.baseAddress
+  }
+
+  @usableFromInline @inline(never)
+  func deallocateSlow(_ sizeClass: SizeClass, _ object: UInt64) {
+    guard let state = existingState else { Misuse.foreignFree.trap(at: object) }
+    state.deallocateSlow(StackIndex(sizeClass), object)
+  }
+
+  @usableFromInline @inline(never)
+  func deallocateLarge(_ block: UnsafeMutableRawPointer, _ size: Int) {
+    let address = UInt64(UInt(bitPattern: block))
+    guard let state = existingState else { Misuse.foreignFree.trap(at: address) }
+    // A block of a small size whose alignment no class serves is a run, too.
+    state.deallocateLarge(address, expected: HeapState.largeUsableSize(size))
+  }
+
+  /// Traps where `block` is no object of `sizeClass`.
+  @usableFromInline @inline(never)
+  func checkOwner(_ block: UnsafeMutableRawPointer, _ sizeClass: SizeClass) {
+    let address = UInt64(UInt(bitPattern: block))
+    guard let state = existingState, let kind = state.kind(of: address) else { Misuse.foreignFree.trap(at: address) }
+    if kind != .object(sizeClass) { Misuse.wrongLayout.trap(at: address) }
+  }
+}
+
+extension HeapState {
+  /// The state whose record is at `address`.
+  @unsafe
+  init(at address: UInt64) {
+    // SAFETY: the handle's word holds 0 or the address of an initialised record.
+    unsafe self.init(UnsafeMutablePointer(bitPattern: UInt(address)).unsafelyUnwrapped)
+  }
+}

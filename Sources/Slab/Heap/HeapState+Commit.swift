@@ -1,0 +1,67 @@
+// Bytes committed, and the limit on them.
+//
+// `committed` counts what the page level has handed out: slabs, large runs, pages on the stacks, direct mappings. It is
+// raised by compare-exchange before frames are taken, so that it never exceeds the limit, and lowered after they are
+// given back. All relaxed: the word publishes nothing.
+
+extension HeapState {
+  /// Counts `bytes` as committed; false where the limit does not allow it.
+  func charge(_ bytes: Int) -> Bool {
+    let word = control(.committed)
+    let limit = control(.limit).loadRelaxed()
+    let amount = UInt64(truncatingIfNeeded: bytes)
+    var found = word.loadRelaxed()
+    while found &+ amount <= limit {
+      let seen = word.compareExchangeRelaxed(found, found &+ amount)
+      if seen == found {
+        raisePeak(to: found &+ amount)
+        return true
+      }
+      found = seen
+    }
+    return false
+  }
+
+  func uncharge(_ bytes: Int) { _ = control(.committed).fetchSubtractRelaxed(UInt64(truncatingIfNeeded: bytes)) }
+
+  private func raisePeak(to bytes: UInt64) {
+    let word = control(.peak)
+    var found = word.loadRelaxed()
+    while found < bytes {
+      let seen = word.compareExchangeRelaxed(found, bytes)
+      if seen == found { return }
+      found = seen
+    }
+  }
+
+  /// Frames of a region that a caller owns.
+  struct Run {
+    let pages: PageRegion
+    let first: FrameIndex
+  }
+
+  /// A run of frames from `node`, or from the nearest node that has one unless `flags` say `thisNode`. Charged.
+  ///
+  /// - Parameters:
+  ///   - frames, alignment: in frames; the alignment is a power of two.
+  func takeRun(frames: Int, alignment: Int, flags: AllocFlags, from node: NodeIndex) throws(AllocError) -> Run {
+    guard charge(frames &* Frames.bytes) else { throw .limitExceeded }
+    let ranks = flags.contains(.thisNode) ? 1 : nodeCount
+    for rank in 0..<ranks {
+      let source = self.node(rank, from: node)
+      if let (pages, first) = pages(source).allocate(frames: frames, alignment: alignment, flags: flags) {
+        return Run(pages: pages, first: first)
+      }
+    }
+    uncharge(frames &* Frames.bytes)
+    throw flags.contains(.thisNode) && nodeCount > 1 ? .nodeUnavailable : .outOfMemory
+  }
+
+  /// Gives frames back and uncharges them. Traps where one of them is free already.
+  func giveRun(_ pages: PageRegion, _ first: FrameIndex, frames: Int) {
+    if !pages.free(first, frames: frames) {
+      Misuse.doubleFree.trap(at: pages.addressBits(of: first))
+    }
+    uncharge(frames &* Frames.bytes)
+  }
+}

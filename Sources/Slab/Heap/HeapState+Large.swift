@@ -1,0 +1,136 @@
+// Blocks that no size class serves: runs of frames, and above 1 GiB mappings of their own.
+//
+// The head frame of a run has the owner byte `run` and a word with the length, so that a block is known from its
+// address. Frames behind the head have owner 0: an address inside a run is foreign to `deallocate`.
+//
+// A run grows and shrinks in place where the frames behind it are free; a mapping does by mremap.
+//
+// Ordering: the head's word and owner byte are written by the thread that owns the run and read by whoever the program
+// handed the block to, so the program's own synchronisation orders them; the word is also the double-free check, by
+// exchange.
+
+import KAllocAtomics
+
+extension HeapState {
+  var direct: DirectMappings { unsafe DirectMappings(record.pointee.direct) }
+
+  /// Whole frames for `size` bytes. `size` is at most `Int.max` - 4095.
+  static func frames(_ size: Int) -> Int { (size &+ Frames.bytes &- 1) &>> Frames.usualShift }
+
+  /// The bytes that a block of `size` really has; `nil`: not servable.
+  static func largeUsableSize(_ size: Int) -> Int? {
+    size > 0 && size <= .max - Frames.bytes ? frames(size) << Frames.usualShift : nil
+  }
+
+  /// A block that no size class serves. Whole frames; `clean` where its bytes are known to be zero.
+  func allocateLarge(
+    size: Int, alignment: Int, flags: AllocFlags, node: NodeIndex
+  ) throws(AllocError) -> (address: UInt64, bytes: Int, clean: Bool) {
+    guard let bytes = HeapState.largeUsableSize(size) else { throw .sizeTooLarge }
+    if bytes > DirectMappings.threshold && growsByOS { return try mapDirectly(bytes, alignment: alignment) }
+    let frames = bytes >> Frames.usualShift
+    let alignFrames = max(alignment >> Frames.usualShift, 1)
+    let run = try takeRun(frames: frames, alignment: alignFrames, flags: flags, from: node)
+    let clean = run.pages.isClean(run.first, frames: frames)
+    let table = SlabTable(of: run.pages)
+    table.words[run.first.rawValue].storeRelaxed(SlabWord(runOf: frames).bits)
+    table.owners[run.first.rawValue].storeRelaxed(SlabTable.Owner.run)
+    return (run.pages.addressBits(of: run.first), bytes, clean)
+  }
+
+  private func mapDirectly(
+    _ bytes: Int, alignment: Int
+  ) throws(AllocError) -> (address: UInt64, bytes: Int, clean: Bool) {
+    guard let slot = direct.claim() else { throw .outOfMemory }
+    guard charge(bytes) else {
+      direct.publish(slot, 0, bytes: 0)
+      throw .limitExceeded
+    }
+    guard let block = unsafe ka_os_map(bytes, max(alignment, Frames.bytes)) else {
+      uncharge(bytes)
+      direct.publish(slot, 0, bytes: 0)
+      throw .outOfMemory
+    }
+    let address = UInt64(UInt(bitPattern: block))
+    direct.publish(slot, address, bytes: bytes)
+    return (address, bytes, true)
+  }
+
+  /// The bytes of the large block at `address`; `nil`: no large block begins there.
+  func largeSize(of address: UInt64) -> Int? {
+    guard let (table, head) = runHead(address) else { return growsByOS ? direct.find(address) : nil }
+    return SlabWord(bits: table.words[head.rawValue].loadRelaxed()).runFrames.map { $0 << Frames.usualShift }
+  }
+
+  private func runHead(_ address: UInt64) -> (SlabTable, FrameIndex)? {
+    guard let region = pages(containing: address),
+      let head = unsafe region.frame(of: UnsafeRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped)
+    else { return nil }
+    let table = SlabTable(of: region)
+    guard table.owners[head.rawValue].loadRelaxed() == SlabTable.Owner.run,
+      region.addressBits(of: head) == address
+    else { return nil }
+    return (table, head)
+  }
+
+  /// Frees the large block at `address`. Traps where there is none, or where it has not `expected` bytes (`nil`: any).
+  func deallocateLarge(_ address: UInt64, expected: Int?) {
+    if let expected, let actual = largeSize(of: address), actual != expected { Misuse.wrongLayout.trap(at: address) }
+    guard let (table, head) = runHead(address) else {
+      guard growsByOS, let (slot, bytes) = direct.take(address) else { Misuse.foreignFree.trap(at: address) }
+      unsafe ka_os_unmap(UnsafeMutableRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped, bytes)
+      direct.publish(slot, 0, bytes: 0)
+      return uncharge(bytes)
+    }
+    let word = SlabWord(bits: table.words[head.rawValue].exchangeRelaxed(SlabWord.none.bits))
+    guard let frames = word.runFrames else { Misuse.doubleFree.trap(at: address) }
+    table.owners[head.rawValue].storeRelaxed(SlabTable.Owner.none)
+    giveRun(table.pages, head, frames: frames)
+    purgeInPassing(table.pages)
+  }
+
+  /// Resizes the large block at `address` in place, or by mremap. `nil`: impossible, and the block is as it was.
+  ///
+  /// Returns the address and the bytes that the block now has.
+  func resizeLarge(
+    _ address: UInt64, to size: Int, alignment: Int, flags: AllocFlags
+  ) -> (address: UInt64, bytes: Int)? {
+    guard let bytes = HeapState.largeUsableSize(size) else { return nil }
+    guard let (table, head) = runHead(address) else { return remapDirectly(address, to: bytes, alignment: alignment) }
+    let word = table.words[head.rawValue]
+    guard let frames = SlabWord(bits: word.loadRelaxed()).runFrames else { Misuse.doubleFree.trap(at: address) }
+    let wanted = bytes >> Frames.usualShift
+    if wanted > frames {
+      let more = wanted - frames
+      guard bytes <= DirectMappings.threshold || !growsByOS, charge(more << Frames.usualShift) else { return nil }
+      guard table.pages.extend(head, frames: frames, by: more, flags: flags) else {
+        uncharge(more << Frames.usualShift)
+        return nil
+      }
+      word.storeRelaxed(SlabWord(runOf: wanted).bits)
+    } else if wanted < frames {
+      word.storeRelaxed(SlabWord(runOf: wanted).bits)
+      giveRun(table.pages, head.advanced(by: wanted), frames: frames - wanted)
+    }
+    return (address, bytes)
+  }
+
+  private func remapDirectly(_ address: UInt64, to bytes: Int, alignment: Int) -> (address: UInt64, bytes: Int)? {
+    guard growsByOS, bytes > DirectMappings.threshold, let (slot, old) = direct.take(address) else { return nil }
+    if bytes > old && !charge(bytes - old) {
+      direct.publish(slot, address, bytes: old)
+      return nil
+    }
+    // A move keeps page alignment only.
+    let moved = unsafe ka_os_remap(
+      UnsafeMutableRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped, old, bytes, alignment <= Frames.bytes)
+    guard let moved = unsafe moved else {
+      if bytes > old { uncharge(bytes - old) }
+      direct.publish(slot, address, bytes: old)
+      return nil
+    }
+    if bytes < old { uncharge(old - bytes) }
+    direct.publish(slot, UInt64(UInt(bitPattern: moved)), bytes: bytes)
+    return (UInt64(UInt(bitPattern: moved)), bytes)
+  }
+}

@@ -1,0 +1,202 @@
+// Where the depot's magazines are filled from and emptied to: slabs for objects, rows of frames for pages.
+
+extension HeapState {
+  /// Fills `target` with up to `limit` objects or pages, from `node` or, unless `flags` say `thisNode`, the nearest
+  /// that has some. At least one, or throws.
+  ///
+  /// > Safety: `target` has room for `limit` addresses and is the caller's alone.
+  @unsafe
+  func fill(
+    _ info: StackInfo, upTo limit: Int, into target: UnsafeMutablePointer<UInt64>, flags: AllocFlags, node: NodeIndex
+  ) throws(AllocError) -> Int {
+    guard let sizeClass = info.stack.sizeClass else {
+      return unsafe try fillPages(info, upTo: limit, into: target, flags: flags, node: node)
+    }
+    if let count = unsafe takeObjects(sizeClass, upTo: limit, into: target, node: node) { return count }
+    var failure: AllocError
+    do {
+      return unsafe try makeSlab(info, upTo: limit, into: target, flags: flags.union(.thisNode), node: node)
+    } catch {
+      failure = error
+    }
+    if flags.contains(.thisNode) { throw failure }
+    for rank in 1..<nodeCount {
+      let other = self.node(rank, from: node)
+      if let count = unsafe takeObjects(sizeClass, upTo: limit, into: target, node: other) { return count }
+      do {
+        return unsafe try makeSlab(info, upTo: limit, into: target, flags: flags.union(.thisNode), node: other)
+      } catch {
+        failure = error
+      }
+    }
+    throw failure == .nodeUnavailable ? .outOfMemory : failure
+  }
+
+  /// Objects from the slabs of one node that have some free.
+  @unsafe
+  private func takeObjects(
+    _ sizeClass: SizeClass, upTo limit: Int, into target: UnsafeMutablePointer<UInt64>, node: NodeIndex
+  ) -> Int? {
+    var count = 0
+    var region = pages(node).first
+    while let pages = region, count < limit {
+      unsafe count &+= SlabTable(of: pages).take(sizeClass, upTo: limit &- count, into: target + count)
+      region = self.pages(node).next(after: pages)
+    }
+    if count == 0 { return nil }
+    self.count(.slabRefills, on: node)
+    self.count(.slabObjectsTaken, on: node, count)
+    return count
+  }
+
+  /// The first objects of a new slab.
+  @unsafe
+  private func makeSlab(
+    _ info: StackInfo, upTo limit: Int, into target: UnsafeMutablePointer<UInt64>, flags: AllocFlags, node: NodeIndex
+  ) throws(AllocError) -> Int {
+    let frames = info.slab.frames
+    let run = try takeRun(frames: frames, alignment: frames, flags: flags, from: node)
+    count(.slabsMade, on: node)
+    let taken = unsafe SlabTable(of: run.pages).create(info.slab.sizeClass, at: run.first, upTo: limit, into: target)
+    count(.slabObjectsTaken, on: node, taken)
+    return taken
+  }
+
+  /// Pages, a row's worth at a time.
+  @unsafe
+  private func fillPages(
+    _ info: StackInfo, upTo limit: Int, into target: UnsafeMutablePointer<UInt64>, flags: AllocFlags, node: NodeIndex
+  ) throws(AllocError) -> Int {
+    let order = Order(info.stack.pageOrder)
+    let wanted = min(limit &* order.frames, Frames.perRow)
+    guard charge(wanted &* Frames.bytes) else {
+      // Near the limit a single page may still fit.
+      guard wanted > order.frames else { throw .limitExceeded }
+      return unsafe try fillPages(info, upTo: 1, into: target, flags: flags, node: node)
+    }
+    let ranks = flags.contains(.thisNode) ? 1 : nodeCount
+    for rank in 0..<ranks {
+      guard let (pages, run) = pages(self.node(rank, from: node)).claimRow(upTo: wanted, order: order, flags: flags)
+      else { continue }
+      uncharge((wanted &- run.frames) &* Frames.bytes)
+      var rest = run.mask
+      var count = 0
+      while rest != 0 {
+        let first = run.first.advanced(by: rest.trailingZeroBitCount)
+        rest &= ~(Row.mask(order.frames) &<< UInt64(rest.trailingZeroBitCount))
+        unsafe target[count] = pages.addressBits(of: first)
+        count &+= 1
+      }
+      return count
+    }
+    uncharge(wanted &* Frames.bytes)
+    throw flags.contains(.thisNode) && nodeCount > 1 ? .nodeUnavailable : .outOfMemory
+  }
+
+  // MARK: Back
+
+  /// Returns `count` objects or pages to where they came from. Traps where one is no object of the stack's, or is free.
+  ///
+  /// Addresses of the same bitmap word are gathered first, in a small table, so that a word costs two locked
+  /// instructions however many of its objects come back. O(count).
+  ///
+  /// > Safety: `source` holds `count` addresses and is the caller's alone.
+  @unsafe
+  func spill(_ info: StackInfo, _ source: UnsafeMutablePointer<UInt64>, count: Int) {
+    unsafe withUnsafeTemporaryAllocation(of: PendingWord.self, capacity: PendingWord.tableSize) { table in
+      for slot in 0..<PendingWord.tableSize { unsafe table.initializeElement(at: slot, to: .none) }
+      var last: PageRegion? = nil
+      for index in 0..<count {
+        let address = unsafe source[index]
+        let region: PageRegion
+        if let last, unsafe last.contains(UnsafeRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped) {
+          region = last
+        } else {
+          if let last { unsafe returnAll(table, info, last) }
+          guard let found = pages(containing: address) else { Misuse.foreignFree.trap(at: address) }
+          region = found
+          last = found
+        }
+        let place = place(of: address, info, region)
+        let slot = place.key & (PendingWord.tableSize &- 1)
+        let pending = unsafe table[slot]
+        if pending.key == place.key {
+          if pending.mask & place.mask != 0 { Misuse.doubleFree.trap(at: address) }
+          unsafe table[slot].mask |= place.mask
+        } else {
+          returnWord(pending, info, region)
+          unsafe table[slot] = place
+        }
+      }
+      if let last { unsafe returnAll(table, info, last) }
+    }
+  }
+
+  /// Bits of one word that are to be set or cleared together. For objects the key is the index of a word in the
+  /// region's bitmap, for pages the index of a row.
+  struct PendingWord {
+    var key: Int
+    var mask: UInt64
+
+    static let tableSize = 32
+    static let none = PendingWord(key: -1, mask: 0)
+  }
+
+  @inline(__always)
+  private func place(of address: UInt64, _ info: StackInfo, _ region: PageRegion) -> PendingWord {
+    if info.stack.sizeClass != nil {
+      let table = SlabTable(of: region)
+      guard let (head, object) = table.place(address, info.slab) else { Misuse.foreignFree.trap(at: address) }
+      return PendingWord(key: table.firstWord(of: head) &+ object &>> 6, mask: 1 &<< UInt64(object & 63))
+    }
+    guard isObject(address, info, region),
+      let frame = unsafe region.frame(of: UnsafeRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped)
+    else { Misuse.foreignFree.trap(at: address) }
+    let mask = Row.mask(Order(info.stack.pageOrder).frames)
+    return PendingWord(key: frame.rawValue &>> 6, mask: mask &<< UInt64(frame.rawValue & 63))
+  }
+
+  /// Whether `address` is an object or page that `info`'s stack may hold.
+  @inline(__always)
+  func isObject(_ address: UInt64, _ info: StackInfo, _ region: PageRegion) -> Bool {
+    guard let pointer = unsafe UnsafeRawPointer(bitPattern: UInt(address)), unsafe region.contains(pointer) else {
+      return false
+    }
+    if info.stack.sizeClass != nil { return SlabTable(of: region).place(address, info.slab) != nil }
+    return address & UInt64(info.objectBytes &- 1) == 0
+  }
+
+  private func returnWord(_ pending: PendingWord, _ info: StackInfo, _ region: PageRegion) {
+    if pending.mask == 0 { return }
+    if info.stack.sizeClass != nil {
+      let table = SlabTable(of: region)
+      let frame = FrameIndex(pending.key / SlabTable.bitWordsPerFrame)
+      let head = table.head(of: frame, info.slab)
+      count(.slabObjectsGiven, on: region.node, pending.mask.nonzeroBitCount)
+      if table.give(pending.mask, word: pending.key &- table.firstWord(of: head), of: head, info.slab) {
+        ended(info.slab, on: region)
+      }
+    } else {
+      let first = FrameIndex(pending.key &<< 6)
+      if !region.freeRow(first, pending.mask) {
+        Misuse.doubleFree.trap(at: region.addressBits(of: first))
+      }
+      uncharge(pending.mask.nonzeroBitCount &* Frames.bytes)
+    }
+  }
+
+  @unsafe
+  private func returnAll(_ table: UnsafeMutableBufferPointer<PendingWord>, _ info: StackInfo, _ region: PageRegion) {
+    for slot in 0..<PendingWord.tableSize {
+      returnWord(unsafe table[slot], info, region)
+      unsafe table[slot] = .none
+    }
+  }
+
+  /// A slab has given its frames back.
+  func ended(_ geometry: SlabGeometry, on region: PageRegion) {
+    uncharge(geometry.frames &* Frames.bytes)
+    count(.slabsEnded, on: region.node)
+    purgeInPassing(region)
+  }
+}

@@ -1,0 +1,58 @@
+// Giving memory back: everything that caches hold goes to the slabs, empty slabs to the pages, free pages to the
+// operating system. On request, when the limit is reached, and in passing when much is free.
+
+import KAllocAtomics
+
+extension HeapState {
+  /// Empties all caches and purges all free memory. Returns the bytes that went back to the operating system.
+  func trim() -> Int {
+    collect()
+    var frames = 0
+    for node in 0..<nodeCount { frames &+= pages(NodeIndex(node)).purge(upTo: .max, olderThan: 0, now: 0) }
+    return frames &* Frames.bytes
+  }
+
+  /// Empties all caches: stacks, depots, and the empty slabs that were kept.
+  func collect() {
+    drainAll()
+    for node in 0..<nodeCount {
+      for stack in 0..<StackIndex.count {
+        let info = info(StackIndex(rawValue: stack))
+        let depot = depot(info, on: NodeIndex(node))
+        while let magazine = depot.takeFull() {
+          unsafe spill(info, magazine.pointers, count: magazine.count)
+          magazine.count = 0
+          depot.put(magazine)
+        }
+      }
+      var region = pages(NodeIndex(node)).first
+      while let pages = region {
+        for index in 0..<SizeClass.count {
+          let info = info(StackIndex(SizeClass(index: index)))
+          if SlabTable(of: pages).retireSpare(SizeClass(index: index)) { ended(info.slab, on: pages) }
+        }
+        region = self.pages(NodeIndex(node)).next(after: pages)
+      }
+    }
+  }
+
+  /// Bytes that may lie free and dirty before some go back in passing.
+  static let purgeBudgetBytes = 64 << 20
+  /// How long they may.
+  static let purgeAgeMilliseconds: UInt64 = 1000
+
+  /// Called where frames were freed: now and then gives back what has been free for long.
+  ///
+  /// At most once in `purgeAgeMilliseconds`, by whoever moves the time on.
+  func purgeInPassing(_ region: PageRegion) {
+    if !growsByOS { return }
+    let now = ka_os_milliseconds()
+    let word = control(.purged)
+    // Relaxed: a clock, which publishes nothing.
+    let last = word.loadRelaxed()
+    if now &- last < HeapState.purgeAgeMilliseconds { return }
+    if word.compareExchangeRelaxed(last, now) != last { return }
+    _ = pages(region.node).purge(
+      upTo: HeapState.purgeBudgetBytes / Frames.bytes, olderThan: HeapState.purgeAgeMilliseconds, now: now)
+  }
+}

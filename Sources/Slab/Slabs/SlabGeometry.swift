@@ -1,0 +1,57 @@
+/// How a slab of one size class is cut: how many frames it has, how many objects, and which object an address is in.
+///
+/// A slab is a power-of-two run of frames, naturally aligned, so that an address leads to its slab by masking.
+struct SlabGeometry {
+  let sizeClass: SizeClass
+  /// Bytes in an object.
+  let objectBytes: Int
+  /// Frames in a slab; a power of two.
+  let frames: Int
+  /// Objects in a slab. What is left behind the last one, at most 1/16 of the slab, stays unused.
+  let objects: Int
+  /// 2^40 / objectBytes, rounded up: multiplication by it divides any offset in a slab exactly (offsets are below 2^18
+  /// and sizes below 2^16, so the rounding error stays under one part in 2^22).
+  private let reciprocal: UInt64
+
+  /// The bytes that a slab has at least, so that one refill of small objects is one slab.
+  private static let minimumBytes = 16384
+  /// The objects that a slab has at least.
+  private static let minimumObjects = 8
+
+  init(_ sizeClass: SizeClass) {
+    self.sizeClass = sizeClass
+    objectBytes = sizeClass.bytes
+    var bytes = SlabGeometry.minimumBytes
+    while bytes / objectBytes < SlabGeometry.minimumObjects || bytes % objectBytes > bytes / 16 { bytes *= 2 }
+    frames = bytes >> Frames.usualShift
+    objects = bytes / objectBytes
+    reciprocal = ((1 << 40) + UInt64(objectBytes) - 1) / UInt64(objectBytes)
+  }
+
+  /// The words in the bitmap of a slab.
+  var words: Int { (objects + 63) / 64 }
+
+  /// The object that begins at `offset` in the slab; `nil` where none does.
+  @inline(__always)
+  func object(at offset: Int) -> Int? {
+    let index = Int(truncatingIfNeeded: (UInt64(truncatingIfNeeded: offset) &* reciprocal) &>> 40)
+    return index &* objectBytes == offset && index < objects ? index : nil
+  }
+
+  /// Word `word` of the bitmap of a slab whose objects are all free.
+  func freshWord(_ word: Int) -> UInt64 {
+    let left = objects - word * 64
+    return left >= 64 ? ~0 : left <= 0 ? 0 : 1 << UInt64(left) - 1
+  }
+}
+
+extension Frames {
+  /// Bytes in a frame of 4 KiB, the only size that slabs are cut from.
+  static let bytes = 1 << usualShift
+}
+
+extension PageRegion {
+  /// The address of a usable frame as a number.
+  @inline(__always)
+  func addressBits(of frame: FrameIndex) -> UInt64 { unsafe UInt64(UInt(bitPattern: address(of: frame))) }
+}

@@ -1,0 +1,78 @@
+// Return: objects come back to their slabs, and a slab that is wholly free ends. The protocol is in SlabTable.swift.
+
+extension SlabTable {
+  /// What an address is, by the region's metadata.
+  @inline(__always)
+  func place(_ address: UInt64, _ geometry: SlabGeometry) -> (head: FrameIndex, object: Int)? {
+    // SAFETY: the address is only computed with.
+    guard let pointer = unsafe UnsafeRawPointer(bitPattern: UInt(address)), let frame = unsafe pages.frame(of: pointer),
+      owners[frame.rawValue].loadRelaxed() == UInt8(truncatingIfNeeded: geometry.sizeClass.index &+ 1)
+    else { return nil }
+    let head = head(of: frame, geometry)
+    let base = pages.addressBits(of: head)
+    guard let object = geometry.object(at: Int(truncatingIfNeeded: address &- base)) else { return nil }
+    return (head, object)
+  }
+
+  /// Returns the objects whose bits are set in `mask`, all in word `index` of the slab's bitmap.
+  ///
+  /// Two locked instructions. Traps where one of them is free already. Returns whether the slab ended.
+  func give(_ mask: UInt64, word index: Int, of head: FrameIndex, _ geometry: SlabGeometry) -> Bool {
+    // ordering(Slabs.B): release, so that the objects' last use is before the next owner's first.
+    let before = bits[firstWord(of: head) &+ index].fetchOrRelease(mask)
+    if before & mask != 0 {
+      let object = index &<< 6 | (before & mask).trailingZeroBitCount
+      Misuse.doubleFree.trap(at: pages.addressBits(of: head) &+ UInt64(object &* geometry.objectBytes))
+    }
+    let count = mask.nonzeroBitCount
+    // ordering(Slabs.C): release; ordering(Slabs.H): sequentially consistent before the hint.
+    let was = SlabWord(
+      bits: words[head.rawValue].fetchAddSequentiallyConsistent(UInt64(truncatingIfNeeded: count)))
+    if was.free == 0 { hint(head, geometry.sizeClass) }
+    return was.free &+ count == geometry.objects && emptied(head, geometry)
+  }
+
+  /// A slab was seen wholly free: keeps it where the class has no other empty one, ends it otherwise.
+  private func emptied(_ head: FrameIndex, _ geometry: SlabGeometry) -> Bool {
+    let spare = spares[geometry.sizeClass.index]
+    let mine = UInt64(truncatingIfNeeded: head.rawValue &+ 1)
+    // Relaxed: the spare is a preference; the slabs' words say what is true.
+    let kept = spare.loadRelaxed()
+    if kept == mine { return false }
+    if kept != 0 {
+      let other = SlabWord(bits: words[Int(truncatingIfNeeded: kept) &- 1].loadRelaxed())
+      let otherIsEmpty = other.retiring(geometry.sizeClass, objects: geometry.objects) != nil
+      if otherIsEmpty { return retire(head, geometry) }
+    }
+    return spare.compareExchangeRelaxed(kept, mine) != kept && retire(head, geometry)
+  }
+
+  /// Ends the slab if it is wholly free, and gives its frames back to the page level. False: an object is out.
+  func retire(_ head: FrameIndex, _ geometry: SlabGeometry) -> Bool {
+    let word = words[head.rawValue]
+    // Relaxed: a guess that the compare-exchange verifies.
+    let found = word.loadRelaxed()
+    guard let next = SlabWord(bits: found).retiring(geometry.sizeClass, objects: geometry.objects) else { return false }
+    // ordering(Slabs.C): acquire, so that every user's stores are before the frames leave.
+    // A slab that somebody took from meanwhile stays: they or the next give see to it.
+    guard word.compareExchangeAcquire(found, next.bits) == found else { return false }
+    // From here on the slab is this thread's alone: no hint, no owner, no word leads to it.
+    unhint(head, geometry.sizeClass)
+    for frame in head.rawValue..<head.rawValue &+ geometry.frames { owners[frame].storeRelaxed(Owner.none) }
+    release(head, frames: geometry.frames)
+    return true
+  }
+
+  /// Gives a run back to the page level, which publishes it with all that was written before.
+  func release(_ head: FrameIndex, frames: Int) {
+    if !pages.free(head, frames: frames) {
+      Misuse.metadata.trap(at: pages.addressBits(of: head))
+    }
+  }
+
+  /// Ends the empty slab of `sizeClass` that was kept, where there is one. Returns whether.
+  func retireSpare(_ sizeClass: SizeClass) -> Bool {
+    let kept = spares[sizeClass.index].exchangeRelaxed(0)
+    return kept != 0 && retire(FrameIndex(Int(truncatingIfNeeded: kept) &- 1), geometry(sizeClass))
+  }
+}

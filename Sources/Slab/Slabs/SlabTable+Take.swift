@@ -1,0 +1,104 @@
+// Refill: objects leave a slab. The protocol is in SlabTable.swift.
+
+extension SlabTable {
+  /// Takes up to `limit` free objects of `sizeClass` from the slabs that have some, lowest addresses first, and writes
+  /// their addresses to `target`. Returns how many; 0: no slab of the region has any.
+  ///
+  /// Two locked instructions for each slab, and one for each further 64 objects of it.
+  ///
+  /// > Safety: `target` has room for `limit` addresses and is the caller's alone.
+  @unsafe
+  func take(_ sizeClass: SizeClass, upTo limit: Int, into target: UnsafeMutablePointer<UInt64>) -> Int {
+    let geometry = geometry(sizeClass)
+    var count = 0
+    var start = FrameIndex(0)
+    while count < limit, let head = candidate(sizeClass, from: start) {
+      unsafe count &+= take(from: head, geometry, upTo: limit &- count, into: target + count)
+      // A slab that was raced for and has objects again is found by the next call.
+      start = head.advanced(by: geometry.frames)
+    }
+    return count
+  }
+
+  private func take(
+    from head: FrameIndex, _ geometry: SlabGeometry, upTo limit: Int, into target: UnsafeMutablePointer<UInt64>
+  ) -> Int {
+    let word = words[head.rawValue]
+    // ordering(Slabs.A): acquire, so that the bits and owner bytes that `create` wrote are seen.
+    // ordering(Slabs.H): sequentially consistent, because a count of 0 is followed by `unhint`.
+    var found = word.loadAcquire()
+    while true {
+      let count = min(SlabWord(bits: found).free, limit)
+      guard let next = SlabWord(bits: found).reserving(count, of: geometry.sizeClass) else {
+        if count == 0 { unhint(head, geometry.sizeClass) }
+        return 0
+      }
+      let seen = word.compareExchangeSequentiallyConsistent(found, next.bits)
+      if seen == found {
+        if next.free == 0 { unhint(head, geometry.sizeClass) }
+        unsafe collect(count, from: head, geometry, into: target)
+        return count
+      }
+      found = seen
+    }
+  }
+
+  /// Takes `count` bits that are promised to the caller.
+  ///
+  /// Ends: bits ≥ count + promises, so while the promise is open some bit is set; a pass that finds too few has been
+  /// overtaken by other takers, who have advanced.
+  @unsafe
+  private func collect(
+    _ count: Int, from head: FrameIndex, _ geometry: SlabGeometry, into target: UnsafeMutablePointer<UInt64>
+  ) {
+    let base = pages.addressBits(of: head)
+    let first = firstWord(of: head)
+    var left = count
+    while true {
+      for index in 0..<geometry.words {
+        let word = bits[first &+ index]
+        // Relaxed: only a guess at which bits to ask for; the fetch-and says which were got.
+        var wanted = word.loadRelaxed()
+        if wanted == 0 { continue }
+        while wanted.nonzeroBitCount > left { wanted &= ~(1 &<< UInt64(63 &- wanted.leadingZeroBitCount)) }
+        // ordering(Slabs.B): acquire, so that the former owner's last use is before the new owner's first.
+        var got = word.fetchAndAcquire(~wanted) & wanted
+        while got != 0 {
+          let object = index &<< 6 | got.trailingZeroBitCount
+          got &= got &- 1
+          left &-= 1
+          unsafe target[count &- 1 &- left] = base &+ UInt64(truncatingIfNeeded: object &* geometry.objectBytes)
+        }
+        if left == 0 { return }
+      }
+    }
+  }
+
+  /// Cuts a run of frames that the caller owns into a slab, and gives the caller its first `limit` objects.
+  ///
+  /// > Safety: the run has `geometry.frames`, naturally aligned; `target` has room for `limit` addresses.
+  @unsafe
+  func create(
+    _ sizeClass: SizeClass, at head: FrameIndex, upTo limit: Int, into target: UnsafeMutablePointer<UInt64>
+  ) -> Int {
+    let geometry = geometry(sizeClass)
+    let base = pages.addressBits(of: head)
+    let count = min(limit, geometry.objects)
+    let first = firstWord(of: head)
+    // Relaxed: the release of the word below publishes bits and owner bytes.
+    for index in 0..<geometry.words {
+      let taken = min(max(count &- index &* 64, 0), 64)
+      bits[first &+ index].storeRelaxed(geometry.freshWord(index) & ~Row.mask(taken))
+    }
+    for frame in head.rawValue..<head.rawValue &+ geometry.frames {
+      owners[frame].storeRelaxed(UInt8(truncatingIfNeeded: sizeClass.index &+ 1))
+    }
+    for object in 0..<count {
+      unsafe target[object] = base &+ UInt64(truncatingIfNeeded: object &* geometry.objectBytes)
+    }
+    // ordering(Slabs.A): release; ordering(Slabs.H): sequentially consistent before the hint.
+    words[head.rawValue].storeSequentiallyConsistent(SlabWord(sizeClass, free: geometry.objects &- count).bits)
+    if count < geometry.objects { hint(head, sizeClass) }
+    return count
+  }
+}

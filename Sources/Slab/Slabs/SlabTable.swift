@@ -1,0 +1,165 @@
+// Slabs: runs of frames cut into objects of one size class. Everything known about them lies out of line, indexed from
+// the address, so that nothing a program writes into its objects can reach it.
+//
+// Per frame of the region:
+//
+//     owner   1 byte    0: nobody's   1…40: a slab of class index + 1   255: head of a large run
+//     word    8 bytes   `SlabWord`, at the frame that heads a slab or a run
+//     bits    32 bytes  free objects of the slab, 1 = free; a slab's bits begin at its head's and run on
+//
+// A bit for each 16 bytes, the smallest object, is room for every class. Untouched metadata is never backed by memory.
+//
+// Which slabs have free objects is a set of hints in three levels, because a tree of set bits can lose a member
+// anywhere in its middle, where a linked list of slabs could not without an ABA:
+//
+//     heads     per row of frames     bit = this frame heads a slab that may have free objects (of any class)
+//     blocks    per class             bit = this block may hold such a slab of the class
+//     summary   per class             bit = this word of `blocks` may be non-zero
+//
+// A hint that is set wrongly costs a look; one that is missing while objects are free would lose them. So: who makes
+// objects free first changes the word, then sets the hints upwards; who finds none first clears the hint, then looks
+// again, and sets it back where the look finds something. Both steps of both sides are sequentially consistent, so one
+// of the two sees the other (Dekker): label Slabs.H.
+//
+// States of a slab and who may do what:
+//
+//     none ──create──▶ {class, free = n} ⇄ take / give ⇄ … {class, free = capacity} ──retire──▶ none
+//
+// `take` lowers the count by compare-exchange (a promise of so many bits), then takes bits by fetch-and; `give` sets
+// bits by fetch-or, then raises the count by fetch-add. So bits ≥ count + promises at all times, and a taker that finds
+// too few bits in one pass knows that others took bits that arrived meanwhile: it passes again while somebody else has
+// advanced. `retire` is the compare-exchange from a full count, which excludes every promise; whoever wins owns the
+// slab's frames and all its metadata.
+//
+// A thread stopped anywhere blocks nobody. One that is killed loses what it had promised or gathered: at most one
+// magazine of objects, whose slabs then never become wholly free.
+//
+// Orderings: Slabs.A  a slab's word is published by a release in `create`, seen by the acquire in `take`.
+//            Slabs.B  an object's last use by its former owner is before the fetch-or (release) in `give`; the new owner
+//                     takes the bit by fetch-and (acquire).
+//            Slabs.C  every use of the slab is before the fetch-add (release) in `give`; the retiring compare-exchange
+//                     (acquire) is after all of them, so the frames leave with nobody's stores pending.
+//
+// After Bonwick, "The Slab Allocator" (1994), with the bitmap of free objects that jemalloc and llfree use.
+
+import KAllocAtomics
+
+/// The slabs of one region of frames.
+///
+/// A handle over the region's metadata. Thread-safety: Concurrent.
+///
+/// ## Invariants
+/// `header` points to the table that `make` wrote before the region was published.
+@safe
+struct SlabTable: Sendable {
+  nonisolated(unsafe) let header: UnsafeMutablePointer<Header>
+
+  /// Where the parts of a table lie. Written by `make`, then only read.
+  @unsafe struct Header {
+    let pages: PageRegion
+    let classes: UnsafePointer<StackInfo>
+    let owners: ByteArray
+    let words: WordArray
+    let bits: WordArray
+    let heads: WordArray
+    let blocks: WordArray
+    let summary: WordArray
+    /// Per class: 1 + the head frame of the one empty slab that is kept.
+    let spares: WordArray
+    let blockWords: Int
+    let summaryWords: Int
+    /// What `dispose` unmaps; 0 where the memory was given.
+    let mappedBytes: Int
+  }
+
+  /// What the owner byte says of a frame that is no slab's.
+  enum Owner {
+    static let none: UInt8 = 0
+    static let run: UInt8 = 255
+  }
+
+  /// The words of bitmap for each frame: one bit for each 16 bytes.
+  static let bitWordsPerFrame = Frames.bytes / 16 / 64
+
+  @inline(__always) var pages: PageRegion { unsafe header.pointee.pages }
+  @inline(__always) var owners: ByteArray { unsafe header.pointee.owners }
+  @inline(__always) var words: WordArray { unsafe header.pointee.words }
+  @inline(__always) var bits: WordArray { unsafe header.pointee.bits }
+  @inline(__always) var heads: WordArray { unsafe header.pointee.heads }
+  @inline(__always) var spares: WordArray { unsafe header.pointee.spares }
+
+  @inline(__always)
+  func geometry(_ sizeClass: SizeClass) -> SlabGeometry {
+    // SAFETY: the heap's table of stacks outlives its regions and holds every class.
+    unsafe header.pointee.classes[sizeClass.index].slab
+  }
+
+  /// The table behind a region that this heap made.
+  @inline(__always)
+  init(of pages: PageRegion) {
+    // SAFETY: `make` attached the header before the region was published.
+    unsafe header = pages.attachment!.assumingMemoryBound(to: Header.self)
+  }
+
+  /// The bytes that the table of a region of so many frames needs.
+  static func bytes(frames: Int) -> Int { Parts(frames: frames).end }
+
+  private struct Parts {
+    let words, bits, heads, blocks, summary, spares, owners, end: Int
+    let blockWords, summaryWords: Int
+
+    init(frames: Int) {
+      let blockCount = (frames + Frames.perBlock - 1) / Frames.perBlock
+      let rows = blockCount * Frames.rowsPerBlock
+      blockWords = (blockCount + 63) / 64
+      summaryWords = (blockWords + 63) / 64
+      // The small parts first: a small process touches few pages of metadata.
+      summary = (unsafe MemoryLayout<Header>.size + 63) & ~63
+      spares = summary + summaryWords * SizeClass.count * 8
+      blocks = spares + SizeClass.count * 8
+      heads = blocks + blockWords * SizeClass.count * 8
+      words = heads + rows * 8
+      bits = words + blockCount * Frames.perBlock * 8
+      owners = bits + blockCount * Frames.perBlock * SlabTable.bitWordsPerFrame * 8
+      end = owners + blockCount * Frames.perBlock
+    }
+  }
+
+  /// Makes the table of `pages` in `memory`, which is zeroed and holds `bytes(frames:)`, and attaches it.
+  ///
+  /// > Safety: `memory` is the table's alone, and stays, or was mapped for it; `classes` outlives it; the region is not published yet.
+  @unsafe
+  static func make(
+    _ pages: PageRegion, in memory: UnsafeMutableRawPointer, classes: UnsafePointer<StackInfo>, mapped: Bool
+  ) -> SlabTable {
+    let parts = Parts(frames: pages.blocks * Frames.perBlock)
+    let header = unsafe memory.bindMemory(to: Header.self, capacity: 1)
+    unsafe header.initialize(
+      to: Header(
+        pages: pages, classes: classes, owners: ByteArray(memory + parts.owners),
+        words: WordArray(memory + parts.words),
+        bits: WordArray(memory + parts.bits), heads: WordArray(memory + parts.heads),
+        blocks: WordArray(memory + parts.blocks), summary: WordArray(memory + parts.summary),
+        spares: WordArray(memory + parts.spares), blockWords: parts.blockWords, summaryWords: parts.summaryWords,
+        mappedBytes: mapped ? parts.end : 0))
+    unsafe pages.attachment = UnsafeMutableRawPointer(header)
+    return SlabTable(of: pages)
+  }
+
+  /// Gives the table's memory back. Externally synchronised: nobody uses the region any more.
+  @unsafe
+  func dispose() {
+    let bytes = unsafe header.pointee.mappedBytes
+    if bytes > 0 { unsafe ka_os_unmap(header, bytes) }
+  }
+
+  /// The head of the slab that `frame` lies in.
+  @inline(__always)
+  func head(of frame: FrameIndex, _ geometry: SlabGeometry) -> FrameIndex {
+    FrameIndex(frame.rawValue & ~(geometry.frames &- 1))
+  }
+
+  /// The index in `bits` of the first word of the slab that `head` heads.
+  @inline(__always)
+  func firstWord(of head: FrameIndex) -> Int { head.rawValue &* SlabTable.bitWordsPerFrame }
+}
