@@ -65,7 +65,8 @@ struct DirectMappings {
   func statistics() -> (blocks: Int, bytes: Int) {
     var blocks = 0
     var bytes = 0
-    for slot in 0..<DirectMappings.slots where address(slot).loadAcquire() > DirectMappings.claimed {  // ordering(Heap.D)
+    // ordering(Heap.D): acquire.
+    for slot in 0..<DirectMappings.slots where address(slot).loadAcquire() > DirectMappings.claimed {
       blocks += 1
       bytes += Int(truncatingIfNeeded: size(slot).loadRelaxed())
     }

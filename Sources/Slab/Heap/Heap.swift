@@ -62,7 +62,7 @@ public struct Heap: Sendable, Equatable {
   @inlinable @inline(__always)
   public func deallocate(_ block: UnsafeMutableRawPointer, size: Int, alignment: Int = 16) {
     if let sizeClass = SizeClass(size: size, alignment: alignment) {
-      if _isDebugAssertConfiguration() { unsafe checkOwner(block, sizeClass) }
+      assert(unsafe isObject(block, sizeClass))
       let object = UInt64(UInt(bitPattern: block))
       if unsafe ka_section_push(handle, Heap.stackOffset(sizeClass), object) { return }
       deallocateSlow(sizeClass, object)
@@ -129,12 +129,13 @@ public struct Heap: Sendable, Equatable {
     state.deallocateLarge(address, expected: HeapState.largeUsableSize(size))
   }
 
-  /// Traps where `block` is no object of `sizeClass`.
+  /// Traps where `block` is no object of `sizeClass`; true otherwise, for `assert`.
   @usableFromInline @inline(never)
-  func checkOwner(_ block: UnsafeMutableRawPointer, _ sizeClass: SizeClass) {
+  func isObject(_ block: UnsafeMutableRawPointer, _ sizeClass: SizeClass) -> Bool {
     let address = UInt64(UInt(bitPattern: block))
     guard let state = existingState, let kind = state.kind(of: address) else { Misuse.foreignFree.trap(at: address) }
     if kind != .object(sizeClass) { Misuse.wrongLayout.trap(at: address) }
+    return true
   }
 }
 
