@@ -142,12 +142,12 @@ private let threads = 8
 
 @Test func `threads on a growing region never share a frame, and none is lost`() throws {
   let seed = testSeed()
-  for round in 0..<4 {
+  for round in 0..<3 {
     let arena = try Arena(reservedFrames: 12 * 512 + 77, offset: 200)
     let region = arena.region
     let ownership = Ownership(region)
     onThreads(threads) {
-      churn(region, ownership, $0, seed: seed &+ UInt64(round), steps: 2500, budget: 1500, mix: Mix())
+      churn(region, ownership, $0, seed: seed &+ UInt64(round), steps: 1200, budget: 1500, mix: Mix())
     }
     #expect(ownership.faults == 0, "replay: KALLOC_SEED=\(seed)")
     let fault = region.validate()
@@ -165,7 +165,7 @@ private let threads = 8
     let ownership = Ownership(region)
     onThreads(threads) {
       churn(
-        region, ownership, $0, seed: seed &+ UInt64(round), steps: 4000, budget: 250,
+        region, ownership, $0, seed: seed &+ UInt64(round), steps: 2000, budget: 250,
         mix: Mix(large: round % 2 == 0, purge: false))
     }
     #expect(ownership.faults == 0, "replay: KALLOC_SEED=\(seed)")
@@ -176,7 +176,7 @@ private let threads = 8
 }
 
 @Test func `threads that exhaust a region together get each frame once`() throws {
-  for _ in 0..<20 {
+  for _ in 0..<10 {
     let arena = try Arena(reservedFrames: 1300, offset: 100)
     let region = arena.region
     let ownership = Ownership(region)

@@ -180,7 +180,7 @@ extension Oracle {
 
 @Test func `random histories on a growing region are those of the naive allocator`() throws {
   var random = Random(seed: testSeed())
-  for _ in 0..<12 {
+  for _ in 0..<6 {
     let seed = ka_os_environment("KALLOC_SEED") == nil ? random.next() : testSeed()
     let shape = Random(seed: ~seed).state
     let arena = try Arena(
@@ -191,7 +191,7 @@ extension Oracle {
 
 @Test func `random histories on a given region are those of the naive allocator`() throws {
   var random = Random(seed: testSeed())
-  for _ in 0..<12 {
+  for _ in 0..<6 {
     let seed = ka_os_environment("KALLOC_SEED") == nil ? random.next() : testSeed()
     let shape = Random(seed: ~seed).state
     let arena = try Arena(givenFrames: 1 + Int(shape % 4000), shift: 4, offset: Int(shape >> 20) % 512)

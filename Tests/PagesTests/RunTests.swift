@@ -7,7 +7,7 @@ import Testing
   let seed = testSeed()
   var random = Random(seed: seed)
   let frames = 3 * 512 + 100
-  for round in 0..<300 {
+  for round in 0..<100 {
     let arena = try Arena(givenFrames: frames, shift: 4, offset: random.below(512))
     let region = arena.region
     let first = region.firstFrame.rawValue

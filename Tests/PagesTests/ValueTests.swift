@@ -8,10 +8,10 @@ private func isFree(_ bits: UInt64, _ range: Range<Int>) -> Bool {
   range.allSatisfy { $0 < 64 && bits & (1 << UInt64($0)) == 0 }
 }
 
-/// Every pattern of 10 bits at every byte of an empty and of a full row, and random ones.
+/// Every pattern of 8 bits at every byte of an empty and of a full row, and random ones.
 private func patterns() -> [UInt64] {
   var result: [UInt64] = [0, .max]
-  for pattern in UInt64(0)..<1024 {
+  for pattern in UInt64(0)..<256 {
     for shift in stride(from: 0, to: 64, by: 8) {
       result.append(pattern << UInt64(shift))
       result.append(~(pattern << UInt64(shift)))

@@ -67,7 +67,8 @@ extension PageRegion {
       from = block + 1
     }
     from = 0
-    while least < sure, let block = candidate(from: from, tier: least, excluding: sure, below: end) {
+    // A run of a whole row is aligned, and was looked for above.
+    while least < sure, frames < Frames.perRow, let block = candidate(from: from, tier: least, excluding: sure, below: end) {
       if let found = takeInRow(of: block, frames, alignment, tier: nil, disturbed: &disturbed) { return found }
       from = block + 1
     }
@@ -143,7 +144,20 @@ extension PageRegion {
 
   private func takeBlocks(_ frames: Int, alignment: Int, disturbed: inout Bool) -> Int? {
     let alignment = Swift.max(alignment, Frames.perBlock)
-    if let found = takeAnywhere(frames, alignment: alignment, absent: false, disturbed: &disturbed) { return found }
+    let end = high
+    var from = 0
+    while let block = candidate(from: from, tier: Tier.whole, excluding: nil, below: end) {
+      let first = align(block * Frames.perBlock, alignment)
+      guard first <= limit - frames else { break }
+      // Every run that begins between here and the obstacle would meet it too.
+      var obstacle = firstTaken(in: first..<first + frames, absent: false)
+      if obstacle == nil {
+        guard case .lost(let at) = takeExact(first..<first + frames, growing: false) else { return first }
+        disturbed = true
+        obstacle = at
+      }
+      from = Swift.max(block, (obstacle ?? first) / Frames.perBlock) + 1
+    }
     return takeAnywhere(frames, alignment: alignment, absent: true, disturbed: &disturbed)
   }
 
