@@ -68,7 +68,9 @@ extension PageRegion {
     }
     from = 0
     // A run of a whole row is aligned, and was looked for above.
-    while least < sure, frames < Frames.perRow, let block = candidate(from: from, tier: least, excluding: sure, below: end) {
+    while least < sure, frames < Frames.perRow,
+      let block = candidate(from: from, tier: least, excluding: sure, below: end)
+    {
       if let found = takeInRow(of: block, frames, alignment, tier: nil, disturbed: &disturbed) { return found }
       from = block + 1
     }
