@@ -63,14 +63,14 @@ extension HeapState {
 
   /// Traps where an address that leaves a CPU's stack is no object of its class.
   func check(_ info: StackInfo, _ magazine: Depot.Magazine) {
-    var last: PageRegion? = nil
-    for index in 0..<magazine.count {
+    var index = 0
+    let count = magazine.count
+    while index < count {
       let address = unsafe magazine.pointers[index]
-      if let last, isObject(address, info, last) { continue }
-      guard let region = pages(containing: address), isObject(address, info, region) else {
-        Misuse.foreignFree.trap(at: address)
-      }
-      last = region
+      guard let region = pages(containing: address) else { Misuse.foreignFree.trap(at: address) }
+      let checked = unsafe objects(in: magazine.pointers + index, count: count &- index, info, region)
+      if checked == 0 { Misuse.foreignFree.trap(at: address) }
+      index &+= checked
     }
   }
 

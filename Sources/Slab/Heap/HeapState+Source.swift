@@ -149,21 +149,31 @@ extension HeapState {
       guard let (head, object) = table.place(address, info.slab) else { Misuse.foreignFree.trap(at: address) }
       return PendingWord(key: table.firstWord(of: head) &+ object &>> 6, mask: 1 &<< UInt64(object & 63))
     }
-    guard isObject(address, info, region),
+    guard isPage(address, info, region),
       let frame = unsafe region.frame(of: UnsafeRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped)
     else { Misuse.foreignFree.trap(at: address) }
     let mask = Row.mask(Order(info.stack.pageOrder).frames)
     return PendingWord(key: frame.rawValue &>> 6, mask: mask &<< UInt64(frame.rawValue & 63))
   }
 
-  /// Whether `address` is an object or page that `info`'s stack may hold.
-  @inline(__always)
-  func isObject(_ address: UInt64, _ info: StackInfo, _ region: PageRegion) -> Bool {
-    guard let pointer = unsafe UnsafeRawPointer(bitPattern: UInt(address)), unsafe region.contains(pointer) else {
-      return false
+  /// How many of the first `count` addresses are objects or pages of `region` that `info`'s stack may hold, up to the
+  /// first that is not.
+  ///
+  /// > Safety: `addresses` holds `count` addresses.
+  @unsafe @inline(__always)
+  func objects(
+    in addresses: UnsafeMutablePointer<UInt64>, count: Int, _ info: StackInfo, _ region: PageRegion
+  ) -> Int {
+    if info.stack.sizeClass != nil {
+      return unsafe SlabTable(of: region).objects(in: addresses, count: count, info.slab)
     }
-    if info.stack.sizeClass != nil { return SlabTable(of: region).place(address, info.slab) != nil }
-    return address & UInt64(info.objectBytes &- 1) == 0
+    for index in 0..<count where !isPage(unsafe addresses[index], info, region) { return index }
+    return count
+  }
+
+  private func isPage(_ address: UInt64, _ info: StackInfo, _ region: PageRegion) -> Bool {
+    guard let pointer = unsafe UnsafeRawPointer(bitPattern: UInt(address)) else { return false }
+    return unsafe region.contains(pointer) && address & UInt64(info.objectBytes &- 1) == 0
   }
 
   private func returnWord(_ pending: PendingWord, _ info: StackInfo, _ region: PageRegion) {

@@ -1,3 +1,5 @@
+import KAllocAtomics
+
 /// How a slab of one size class is cut: how many frames it has, how many objects, and which object an address is in.
 ///
 /// A slab is a power-of-two run of frames, naturally aligned, so that an address leads to its slab by masking.
@@ -36,6 +38,28 @@ struct SlabGeometry {
   func object(at offset: Int) -> Int? {
     let index = Int(truncatingIfNeeded: (UInt64(truncatingIfNeeded: offset) &* reciprocal) &>> 40)
     return index &* objectBytes == offset && index < objects ? index : nil
+  }
+
+  /// How many of the first `count` addresses begin an object of this class in the region whose frame 0 is at `origin`,
+  /// up to the first that does not. The hot part of every flush: all that is constant is outside the loop.
+  ///
+  /// > Safety: `addresses` holds `count` addresses; `owners` has a byte for each of the `bytes` / 4096 frames.
+  @unsafe @inline(__always)
+  func objects(
+    in addresses: UnsafeMutablePointer<UInt64>, count: Int, origin: UInt64, bytes: UInt64,
+    owners: UnsafeMutablePointer<UInt8>
+  ) -> Int {
+    let owner = UInt8(truncatingIfNeeded: sizeClass.index &+ 1)
+    let mask = UInt64(truncatingIfNeeded: frames &* Frames.bytes &- 1)
+    for index in 0..<count {
+      let offset = unsafe addresses[index] &- origin
+      // Relaxed: the object is out, so its slab's owner bytes do not change.
+      guard offset < bytes,
+        unsafe ka_u8_load_relaxed(owners + Int(truncatingIfNeeded: offset &>> 12)) == owner,
+        object(at: Int(truncatingIfNeeded: offset & mask)) != nil
+      else { return index }
+    }
+    return count
   }
 
   /// Word `word` of the bitmap of a slab whose objects are all free.
