@@ -19,7 +19,7 @@
 //
 // Words of an open stack are written by sections of its own CPU only (`ka_section_…`), which commit with one store.
 // The words of a stopped one are written by the thread that holds the gate. Between the two lies a barrier for that
-// CPU's sections: label Caches.D in Drain.swift.
+// CPU's sections: (D) in Drain.swift.
 
 import KAllocAtomics
 

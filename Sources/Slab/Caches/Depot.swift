@@ -11,7 +11,7 @@
 // wait, because a slot that somebody owns is skipped. A magazine moves with two locked instructions for N objects.
 // A thread that is killed while it owns a slot takes that one magazine with it.
 //
-// Orderings: Caches.M  the magazine's words, and the last use of the objects in it, are before the fetch-or (release)
+// Orderings: (M)  the magazine's words, and the last use of the objects in it, are before the fetch-or (release)
 //                      that puts it; whoever takes it by fetch-and (acquire) is after them.
 //
 // Two-level magazines: Bonwick and Adams, "Magazines and Vmem", 2001. The slot array instead of their locked lists is
@@ -66,7 +66,7 @@ struct Depot {
     var found = word.loadRelaxed()
     while found != 0 {
       let bit = found & ~(found &- 1)
-      // ordering(Caches.M): acquire.
+      // (M) acquire.
       let before = word.fetchAndAcquire(~bit)
       if before & bit != 0 { return magazine(bit.trailingZeroBitCount) }
       found = before & ~bit
@@ -75,7 +75,7 @@ struct Depot {
   }
 
   private func put(_ magazine: Magazine, _ word: AtomicWord) {
-    // ordering(Caches.M): release.
+    // (M) release.
     _ = word.fetchOrRelease(1 &<< UInt64(truncatingIfNeeded: magazine.slot))
   }
 
@@ -89,6 +89,7 @@ struct Depot {
 
   /// The pointers in all full magazines: exact when quiescent.
   var pointers: Int {
+    // (M) acquire: the counts of the magazines that are full now.
     var rest = full.loadAcquire()
     var sum = 0
     while rest != 0 {

@@ -10,13 +10,13 @@
 //     threads of that CPU find the limits, then the gate, and take the shared path.
 //  5. taken: the pointers go back to slabs and rows.
 //  6. empty: top = 0. Barrier: no section that read the old top is left to meet the limits of step 7.
-//  7. close: begin = 0; all four words are 0, a stack never used. Then gate = 0, release: label Caches.D.
+//  7. close: begin = 0; all four words are 0, a stack never used. Then gate = 0, release: (D).
 //
 // The barrier is membarrier(PRIVATE_EXPEDITED_RSEQ); a trim drains all CPUs with three of them. A thread that is killed
 // in between leaves that CPU on the shared path, and its cached pointers are lost; nobody is blocked.
 //
 // In `thread` mode sections are plain steps under a busy flag. The gate and one full barrier on all threads make either
-// the owner see the gate or the drainer see `busy` (label Caches.T, Dekker); where busy, the drainer opens the gate
+// the owner see the gate or the drainer see `busy` ((T), Dekker); where busy, the drainer opens the gate
 // again and leaves the region alone. Without the system call it drains its own region and those that no thread owns.
 
 import KAllocAtomics
@@ -48,7 +48,7 @@ extension HeapState {
     for index in 0..<used where holds(index, drain) {
       let slot = Int32(truncatingIfNeeded: index)
       let claimed = !everyoneSeesTheGate && slot != own && ka_thread_slot_claim(slot)
-      // ordering(Caches.T): acquire; 0 is the state that the owner's last operation left.
+      // (T) acquire; 0 is the state that the owner's last operation left.
       let idle = unsafe AtomicWord(ka_thread_busy(slot)).loadAcquire() == 0
       if idle && (everyoneSeesTheGate || slot == own || claimed) {
         intercept(index)
@@ -62,7 +62,7 @@ extension HeapState {
   // MARK: The steps, for one region and the outgoing one beside it
 
   private func stop(_ index: Int, _ drain: UInt64) {
-    // ordering(Caches.D): acquire: what the drain before left. ordering(Caches.T): before the barrier.
+    // (D) acquire: what the drain before left. (T) before the barrier.
     if region(index).gate.compareExchangeSequentiallyConsistent(CPURegion.open, drain) == CPURegion.open {
       outgoingRegion(index)?.gate.storeSequentiallyConsistent(drain)
     }
@@ -104,7 +104,7 @@ extension HeapState {
   }
 
   private func release(_ index: Int) {
-    // ordering(Caches.D): release: the region as this drain leaves it.
+    // (D) release: the region as this drain leaves it.
     outgoingRegion(index)?.gate.storeRelease(CPURegion.open)
     region(index).gate.storeRelease(CPURegion.open)
   }
@@ -116,16 +116,13 @@ extension HeapState {
     let word = control(.regionsUsed)
     var found = word.loadRelaxed()
     while found <= UInt64(truncatingIfNeeded: index) {
-      // ordering(Caches.U): release: the region's first words; acquired where the number is read.
-      let seen = word.compareExchangeAcquireRelease(found, UInt64(truncatingIfNeeded: index) &+ 1)
+      // Relaxed: a drain that misses the region is one that came before it was opened.
+      let seen = word.compareExchangeRelaxed(found, UInt64(truncatingIfNeeded: index) &+ 1)
       if seen == found { return }
       found = seen
     }
   }
 
   /// The regions that were ever opened are 0 ..< this.
-  var regionsUsed: Int {
-    // ordering(Caches.U): acquire.
-    Int(truncatingIfNeeded: control(.regionsUsed).loadAcquire())
-  }
+  var regionsUsed: Int { Int(truncatingIfNeeded: control(.regionsUsed).loadRelaxed()) }
 }

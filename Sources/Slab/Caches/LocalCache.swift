@@ -4,7 +4,7 @@
 //          on the new CPU's region, and never writes the old one's.
 // thread   Plain steps on the region of the thread's slot. Two things may interfere: a signal handler on the same
 //          thread, which finds `busy` set and takes the shared path; and a thread that drains the region, which closes
-//          the gate, makes every thread pass a full barrier, and gives up where it finds `busy` set. Label Caches.T:
+//          the gate, makes every thread pass a full barrier, and gives up where it finds `busy` set. Label (T):
 //          busy is set before the gate is read, the gate is set before busy is read, and the barrier lies between.
 //
 // In `shared` mode nobody has a region, and there is no LocalCache.
@@ -64,11 +64,11 @@ struct LocalCache {
     if busy.loadRelaxed() != 0 { return nil }
     busy.storeRelaxed(1)
     ka_fence_signal()
-    // ordering(Caches.T): busy, then the gate; the drainer's barrier orders the two for both sides.
+    // (T) busy, then the gate; the drainer's barrier orders the two for both sides.
     let region = region
     let result = region.gate.loadAcquire() == CPURegion.open ? body(region) : nil
     ka_fence_signal()
-    // ordering(Caches.T): release, so that a drainer that reads 0 sees the region as this operation left it.
+    // (T) release, so that a drainer that reads 0 sees the region as this operation left it.
     busy.storeRelease(0)
     return result
   }
@@ -177,7 +177,7 @@ struct LocalCache {
 
   func condition(_ info: StackInfo) -> Condition {
     let region = region
-    // ordering(Caches.D): acquire, so that a region seen open is seen as its drainer left it.
+    // (D) acquire, so that a region seen open is seen as its drainer left it.
     if region.gate.loadAcquire() != CPURegion.open { return .stopped }
     let room = region.room(info.stack).loadRelaxed()
     if room == 0 { return .closed }

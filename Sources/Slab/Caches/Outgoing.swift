@@ -59,6 +59,7 @@ extension HeapState {
     for _ in 0..<HeapState.retries {
       if outgoingCache.push(stack, object) { return true }
       let region = outgoingCache.region
+      // (D) acquire, as in `condition`.
       if region.gate.loadAcquire() != CPURegion.open { break }
       if region.room(at: stack).loadRelaxed() == 0 {
         open(outgoingCache, info.stack, home)

@@ -96,7 +96,7 @@ extension SlabTable {
   func forEachHead(_ body: (FrameIndex, SlabWord) -> Void) {
     for block in 0..<pages.high where pages.state(block).isPresent {
       for frame in block * Frames.perBlock..<(block + 1) * Frames.perBlock {
-        let word = SlabWord(bits: words[frame].loadAcquire())
+        let word = SlabWord(bits: words[frame].loadRelaxed())
         if word != .none { body(FrameIndex(frame), word) }
       }
     }

@@ -4,7 +4,7 @@
 //
 // The address word is the state: a slot is claimed by compare-exchange 0 → 1, published by the release of the address,
 // and taken back by compare-exchange address → 1, so that of two threads that free the same block one finds nothing.
-// A block is found by walking the table: system calls cost more. Label Heap.D: the release publishes `bytes`.
+// A block is found by walking the table: system calls cost more. Label (D): the release publishes `bytes`.
 
 import KAllocAtomics
 
@@ -29,7 +29,7 @@ struct DirectMappings {
   func claim() -> Int? {
     for slot in 0..<DirectMappings.slots
     where address(slot).loadRelaxed() == 0
-      && address(slot).compareExchangeAcquire(0, DirectMappings.claimed) == 0
+      && address(slot).compareExchangeAcquire(0, DirectMappings.claimed) == 0  // (D) after the last owner's size
     {
       return slot
     }
@@ -39,12 +39,12 @@ struct DirectMappings {
   /// Makes a claimed slot say that `bytes` are mapped at `block`; 0: frees the slot.
   func publish(_ slot: Int, _ block: UInt64, bytes: Int) {
     size(slot).storeRelaxed(UInt64(truncatingIfNeeded: bytes))
-    address(slot).storeRelease(block)  // ordering(Heap.D): publishes the size
+    address(slot).storeRelease(block)  // (D) publishes the size
   }
 
   /// The bytes mapped at `block`; `nil`: none of this heap's.
   func find(_ block: UInt64) -> Int? {
-    for slot in 0..<DirectMappings.slots where address(slot).loadAcquire() == block {  // ordering(Heap.D)
+    for slot in 0..<DirectMappings.slots where address(slot).loadAcquire() == block {  // (D)
       return Int(truncatingIfNeeded: size(slot).loadRelaxed())
     }
     return nil
@@ -54,7 +54,7 @@ struct DirectMappings {
   func take(_ block: UInt64) -> (slot: Int, bytes: Int)? {
     for slot in 0..<DirectMappings.slots
     where address(slot).loadRelaxed() == block
-      && address(slot).compareExchangeAcquire(block, DirectMappings.claimed) == block
+      && address(slot).compareExchangeAcquire(block, DirectMappings.claimed) == block  // (D) the size of the block
     {
       return (slot, Int(truncatingIfNeeded: size(slot).loadRelaxed()))
     }
@@ -65,7 +65,7 @@ struct DirectMappings {
   func statistics() -> (blocks: Int, bytes: Int) {
     var blocks = 0
     var bytes = 0
-    // ordering(Heap.D): acquire.
+    // (D) acquire.
     for slot in 0..<DirectMappings.slots where address(slot).loadAcquire() > DirectMappings.claimed {
       blocks += 1
       bytes += Int(truncatingIfNeeded: size(slot).loadRelaxed())

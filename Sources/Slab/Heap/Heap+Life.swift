@@ -10,8 +10,8 @@ extension Heap {
   public static func create(_ configuration: HeapConfiguration) throws(AllocError) -> Heap {
     let state = unsafe try HeapState.make(configuration, handle: nil)
     let handle = unsafe state.heap
+    // (S) release, as for the global heap.
     unsafe AtomicWord(ka_heap_state_word(handle)).storeRelease(UInt64(UInt(bitPattern: state.record)))
-    // ordering(Heap.S): release, as for the global heap.
     state.publish()
     return unsafe Heap(handle)
   }

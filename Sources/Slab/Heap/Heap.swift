@@ -86,7 +86,7 @@ public struct Heap: Sendable, Equatable {
     configuration.topology = .system
     let state = unsafe try HeapState.make(configuration, handle: handle)
     let word = unsafe AtomicWord(ka_heap_state_word(handle))
-    // ordering(Heap.S): release publishes the state; acquire sees another's.
+    // (S) release publishes the state; acquire sees another's.
     let mine = UInt64(UInt(bitPattern: unsafe state.record))
     let found = word.compareExchangeAcquireRelease(0, mine)
     if found == 0 {
@@ -99,7 +99,7 @@ public struct Heap: Sendable, Equatable {
 
   /// The state, where the heap has been used.
   var existingState: HeapState? {
-    // ordering(Heap.S): acquire.
+    // (S) acquire.
     let found = unsafe AtomicWord(ka_heap_state_word(handle)).loadAcquire()
     return found == 0 ? nil : unsafe HeapState(at: found)
   }

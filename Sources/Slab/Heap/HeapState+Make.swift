@@ -209,8 +209,8 @@ extension HeapState {
 
   /// Lets the inlined path find the regions. Once, by the thread whose state won.
   func publish() {
-    // ordering(Heap.R): release, before the sections use the real rseq area.
-    unsafe AtomicWord(ka_heap_regions_word(heap)).storeRelease(UInt64(UInt(bitPattern: record.pointee.front)))
+    // Relaxed: `ka_rseq_adopt` releases, and a section reads the area's offset first; closed regions need no order.
+    unsafe AtomicWord(ka_heap_regions_word(heap)).storeRelaxed(UInt64(UInt(bitPattern: record.pointee.front)))
     if mode == .rseq { ka_rseq_adopt() }
     ka_barrier_register()
   }

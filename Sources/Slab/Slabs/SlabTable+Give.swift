@@ -29,14 +29,14 @@ extension SlabTable {
   ///
   /// Two locked instructions. Traps where one of them is free already. Returns whether the slab ended.
   func give(_ mask: UInt64, word index: Int, of head: FrameIndex, _ geometry: SlabGeometry) -> Bool {
-    // ordering(Slabs.B): release, so that the objects' last use is before the next owner's first.
+    // (B) release, so that the objects' last use is before the next owner's first.
     let before = bits[firstWord(of: head) &+ index].fetchOrRelease(mask)
     if before & mask != 0 {
       let object = index &<< 6 | (before & mask).trailingZeroBitCount
       Misuse.doubleFree.trap(at: pages.addressBits(of: head) &+ UInt64(object &* geometry.objectBytes))
     }
     let count = mask.nonzeroBitCount
-    // ordering(Slabs.C): release; ordering(Slabs.H): sequentially consistent before the hint.
+    // (C) release; (H) sequentially consistent before the hint.
     let was = SlabWord(
       bits: words[head.rawValue].fetchAddSequentiallyConsistent(UInt64(truncatingIfNeeded: count)))
     if was.free == 0 { hint(head, geometry.sizeClass) }
@@ -64,7 +64,7 @@ extension SlabTable {
     // Relaxed: a guess that the compare-exchange verifies.
     let found = word.loadRelaxed()
     guard let next = SlabWord(bits: found).retiring(geometry.sizeClass, objects: geometry.objects) else { return false }
-    // ordering(Slabs.C): acquire, so that every user's stores are before the frames leave.
+    // (C) acquire, so that every user's stores are before the frames leave.
     // A slab that somebody took from meanwhile stays: they or the next give see to it.
     guard word.compareExchangeAcquire(found, next.bits) == found else { return false }
     // From here on the slab is this thread's alone: no hint, no owner, no word leads to it.

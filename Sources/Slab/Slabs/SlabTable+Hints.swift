@@ -1,4 +1,4 @@
-// The set of slabs that may have free objects: three levels of hints. The protocol is in SlabTable.swift, label Slabs.H.
+// The set of slabs that may have free objects: three levels of hints. The protocol is in SlabTable.swift, (H).
 
 extension SlabTable {
   @inline(__always)
@@ -14,7 +14,7 @@ extension SlabTable {
   /// Sets the hints for a slab in which objects have become free. The word that says so has been written before, by a
   /// sequentially consistent operation.
   func hint(_ head: FrameIndex, _ sizeClass: SizeClass) {
-    // ordering(Slabs.H): each level is set only where it is not set yet; the check reads after the level below was
+    // (H) each level is set only where it is not set yet; the check reads after the level below was
     // written, so a clearing that it misses comes later and looks again.
     set(head.rawValue, in: heads[head.rawValue &>> 6])
     let block = head.rawValue / Frames.perBlock
@@ -25,17 +25,19 @@ extension SlabTable {
   @inline(__always)
   private func set(_ index: Int, in word: AtomicWord) {
     let bit = 1 &<< UInt64(truncatingIfNeeded: index & 63)
+    // (H) look, then set.
     if word.loadSequentiallyConsistent() & bit == 0 { _ = word.fetchOrSequentiallyConsistent(bit) }
   }
 
   @inline(__always)
   private func clear(_ index: Int, in word: AtomicWord) {
+    // (H) clear; the caller looks again.
     _ = word.fetchAndSequentiallyConsistent(~(1 &<< UInt64(truncatingIfNeeded: index & 63)))
   }
 
   /// Clears the hint of a slab that was seen without free objects, and sets it back where it has some again.
   func unhint(_ head: FrameIndex, _ sizeClass: SizeClass) {
-    // ordering(Slabs.H): clear, then look again.
+    // (H) clear, then look again.
     clear(head.rawValue, in: heads[head.rawValue &>> 6])
     let word = SlabWord(bits: words[head.rawValue].loadSequentiallyConsistent())
     if let found = word.sizeClass, word.free > 0 { hint(head, found) }
@@ -49,6 +51,7 @@ extension SlabTable {
     let end = unsafe header.pointee.blockWords
     while index < end {
       // The summary is looked at once for each of its words; an empty word of it skips 64 words of blocks.
+      // (H) a hint that is missed was set later than this search began.
       let rest = summary(sizeClass, index &>> 6).loadSequentiallyConsistent() &>> UInt64(index & 63)
       if rest == 0 {
         index = (index | 63) &+ 1
@@ -63,9 +66,9 @@ extension SlabTable {
 
   private func candidate(_ sizeClass: SizeClass, inBlocks index: Int, from start: FrameIndex) -> FrameIndex? {
     let word = blocks(sizeClass, index)
-    var rest = word.loadSequentiallyConsistent()
+    var rest = word.loadSequentiallyConsistent()  // (H)
     if rest == 0 {
-      // ordering(Slabs.H): clear, then look again.
+      // (H) clear, then look again.
       clear(index, in: summary(sizeClass, index &>> 6))
       rest = word.loadSequentiallyConsistent()
       if rest != 0 { set(index, in: summary(sizeClass, index &>> 6)) }
@@ -76,7 +79,7 @@ extension SlabTable {
       if (block &+ 1) &* Frames.perBlock <= start.rawValue { continue }
       if let found = candidate(sizeClass, inBlock: block, from: start) { return found }
       if block &* Frames.perBlock >= start.rawValue {
-        // ordering(Slabs.H): clear, then look again.
+        // (H) clear, then look again.
         clear(block, in: word)
         if let found = candidate(sizeClass, inBlock: block, from: start) {
           hint(found, sizeClass)
@@ -90,7 +93,7 @@ extension SlabTable {
   private func candidate(_ sizeClass: SizeClass, inBlock block: Int, from start: FrameIndex) -> FrameIndex? {
     let owner = UInt8(truncatingIfNeeded: sizeClass.index &+ 1)
     for row in block &* Frames.rowsPerBlock..<(block &+ 1) &* Frames.rowsPerBlock {
-      var rest = heads[row].loadSequentiallyConsistent()
+      var rest = heads[row].loadSequentiallyConsistent()  // (H) looked at again after a clearing
       while rest != 0 {
         let frame = row &<< 6 | rest.trailingZeroBitCount
         rest &= rest &- 1

@@ -24,8 +24,8 @@ extension SlabTable {
     from head: FrameIndex, _ geometry: SlabGeometry, upTo limit: Int, into target: UnsafeMutablePointer<UInt64>
   ) -> Int {
     let word = words[head.rawValue]
-    // ordering(Slabs.A): acquire, so that the bits and owner bytes that `create` wrote are seen.
-    // ordering(Slabs.H): sequentially consistent, because a count of 0 is followed by `unhint`.
+    // (A) acquire, so that the bits and owner bytes that `create` wrote are seen.
+    // (H) sequentially consistent, because a count of 0 is followed by `unhint`.
     var found = word.loadAcquire()
     while true {
       let count = min(SlabWord(bits: found).free, limit)
@@ -33,7 +33,7 @@ extension SlabTable {
         if count == 0 { unhint(head, geometry.sizeClass) }
         return 0
       }
-      let seen = word.compareExchangeSequentiallyConsistent(found, next.bits)
+      let seen = word.compareExchangeSequentiallyConsistent(found, next.bits)  // (A) (H)
       if seen == found {
         if next.free == 0 { unhint(head, geometry.sizeClass) }
         unsafe collect(count, from: head, geometry, into: target)
@@ -61,7 +61,7 @@ extension SlabTable {
         var wanted = word.loadRelaxed()
         if wanted == 0 { continue }
         while wanted.nonzeroBitCount > left { wanted &= ~(1 &<< UInt64(63 &- wanted.leadingZeroBitCount)) }
-        // ordering(Slabs.B): acquire, so that the former owner's last use is before the new owner's first.
+        // (B) acquire, so that the former owner's last use is before the new owner's first.
         var got = word.fetchAndAcquire(~wanted) & wanted
         while got != 0 {
           let object = index &<< 6 | got.trailingZeroBitCount
@@ -96,7 +96,7 @@ extension SlabTable {
     for object in 0..<count {
       unsafe target[object] = base &+ UInt64(truncatingIfNeeded: object &* geometry.objectBytes)
     }
-    // ordering(Slabs.A): release; ordering(Slabs.H): sequentially consistent before the hint.
+    // (A) release; (H) sequentially consistent before the hint.
     words[head.rawValue].storeSequentiallyConsistent(SlabWord(sizeClass, free: geometry.objects &- count).bits)
     if count < geometry.objects { hint(head, sizeClass) }
     return count

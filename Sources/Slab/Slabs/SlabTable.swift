@@ -19,7 +19,7 @@
 // A hint that is set wrongly costs a look; one that is missing while objects are free would lose them. So: who makes
 // objects free first changes the word, then sets the hints upwards; who finds none first clears the hint, then looks
 // again, and sets it back where the look finds something. Both steps of both sides are sequentially consistent, so one
-// of the two sees the other (Dekker): label Slabs.H.
+// of the two sees the other (Dekker): (H).
 //
 // States of a slab and who may do what:
 //
@@ -34,10 +34,10 @@
 // A thread stopped anywhere blocks nobody. One that is killed loses what it had promised or gathered: at most one
 // magazine of objects, whose slabs then never become wholly free.
 //
-// Orderings: Slabs.A  a slab's word is published by a release in `create`, seen by the acquire in `take`.
-//            Slabs.B  an object's last use by its former owner is before the fetch-or (release) in `give`; the new owner
+// Orderings: (A)  a slab's word is published by a release in `create`, seen by the acquire in `take`.
+//            (B)  an object's last use by its former owner is before the fetch-or (release) in `give`; the new owner
 //                     takes the bit by fetch-and (acquire).
-//            Slabs.C  every use of the slab is before the fetch-add (release) in `give`; the retiring compare-exchange
+//            (C)  every use of the slab is before the fetch-add (release) in `give`; the retiring compare-exchange
 //                     (acquire) is after all of them, so the frames leave with nobody's stores pending.
 //
 // After Bonwick, "The Slab Allocator" (1994), with the bitmap of free objects that jemalloc and llfree use.
