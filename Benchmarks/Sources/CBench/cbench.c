@@ -13,11 +13,15 @@
 #include <time.h>
 #include <unistd.h>
 
-uint64_t bench_nanoseconds(void) {
+static uint64_t nanoseconds(clockid_t clock) {
   struct timespec now;
-  clock_gettime(CLOCK_MONOTONIC, &now);
+  clock_gettime(clock, &now);
   return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
+
+uint64_t bench_nanoseconds(void) { return nanoseconds(CLOCK_MONOTONIC); }
+
+uint64_t bench_thread_nanoseconds(void) { return nanoseconds(CLOCK_THREAD_CPUTIME_ID); }
 
 // The CPUs that this process could use before it pinned any thread.
 static cpu_set_t allowed;

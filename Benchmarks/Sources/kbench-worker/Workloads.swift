@@ -1,5 +1,6 @@
 // The workloads. Each runs a number of operations (one operation is an allocation and its deallocation) and returns the
-// nanoseconds that they took; what it needs itself is set up before the clock starts.
+// nanoseconds that they took: of the thread's own time where one thread works, of the clock on the wall where several do.
+// What a workload needs itself is set up before the clock starts.
 //
 // Objects are not touched unless the workload says so: the figure is the allocator's alone. `bench_keep` stands between
 // the compiler and every pointer, so that no pair is removed.
@@ -39,11 +40,11 @@ private func take<A: BenchAllocator>(_: A.Type, _ size: Int) -> UnsafeMutableRaw
 @inline(never)
 private func pair<A: BenchAllocator, S: ConstantSize>(_: A.Type, _: S.Type, _ operations: Int) -> UInt64 {
   bench_pin(0)
-  let start = bench_nanoseconds()
+  let start = bench_thread_nanoseconds()
   for _ in 0..<operations {
     A.deallocate(take(A.self, S.bytes), S.bytes)
   }
-  return bench_nanoseconds() - start
+  return bench_thread_nanoseconds() - start
 }
 
 /// As many objects as `order` has entries, then all of them freed in that order.
@@ -55,12 +56,12 @@ private func batch<A: BenchAllocator, S: ConstantSize>(
   let count = order.count
   return withUnsafeTemporaryAllocation(of: UnsafeMutableRawPointer.self, capacity: count) { objects in
     order.withUnsafeBufferPointer { order in
-      let start = bench_nanoseconds()
+      let start = bench_thread_nanoseconds()
       for _ in 0..<(operations / count) {
         for index in 0..<count { objects.baseAddress.unsafelyUnwrapped[index] = take(A.self, S.bytes) }
         for index in order { A.deallocate(objects.baseAddress.unsafelyUnwrapped[index], S.bytes) }
       }
-      return bench_nanoseconds() - start
+      return bench_thread_nanoseconds() - start
     }
   }
 }

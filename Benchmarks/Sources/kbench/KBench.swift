@@ -51,6 +51,9 @@ struct KBench: ParsableCommand {
     let workers = try contenders.map(Worker.init)
     defer { for worker in workers { worker.end() } }
 
+    var loads = [0.0]
+    getloadavg(&loads, 1)
+    let load = loads[0]
     var measurements = Measurements()
     for worker in workers {
       for workload in workloads { _ = try worker.run(workload, milliseconds: milliseconds) }
@@ -71,8 +74,11 @@ struct KBench: ParsableCommand {
     let rows = workloads.flatMap { workload in
       contenders.map { measurements.row(workload, $0.name, baseline: Contender.glibc.name) }
     }
-    let report = Report(rounds: rounds, milliseconds: milliseconds, rows: rows)
+    let report = Report(rounds: rounds, milliseconds: milliseconds, load: load, rows: rows)
     print("\(report.machine), \(report.system), \(report.date)")
+    if load > Double(ProcessInfo.processInfo.activeProcessorCount) / 2 {
+      print(String(format: "The machine was busy: %.1f threads wanted to run. Repeat this when it is idle.", load))
+    }
     print("64-byte objects, medians of \(rounds) interleaved rounds of \(milliseconds) ms\n")
     print(report.table)
     if let json { try report.json().write(to: URL(fileURLWithPath: json)) }

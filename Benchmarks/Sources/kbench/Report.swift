@@ -5,12 +5,15 @@ struct Report: Codable {
   let date: String
   let machine: String
   let system: String
+  /// Threads that wanted to run, on average over the minute before: above half of the CPUs, figures are not to be trusted.
+  let load: Double
   let rounds, milliseconds: Int
   let rows: [Row]
 
-  init(rounds: Int, milliseconds: Int, rows: [Row]) {
+  init(rounds: Int, milliseconds: Int, load: Double, rows: [Row]) {
     self.rounds = rounds
     self.milliseconds = milliseconds
+    self.load = load
     self.rows = rows
     date = Date().formatted(.iso8601)
     let information = try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)

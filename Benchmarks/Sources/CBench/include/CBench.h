@@ -16,6 +16,9 @@ static inline __attribute__((always_inline)) void bench_keep(const void *_Nullab
 /// Nanoseconds of a clock that never goes back.
 uint64_t bench_nanoseconds(void);
 
+/// Nanoseconds that the calling thread has run for: other programs on the same CPU do not count.
+uint64_t bench_thread_nanoseconds(void);
+
 /// Keeps the calling thread on the `index`-th of the CPUs that it may use, counted from the last. False where refused.
 bool bench_pin(int index);
 
