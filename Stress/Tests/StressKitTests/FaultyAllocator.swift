@@ -15,7 +15,7 @@ struct FaultyAllocator: AllocatorUnderTest {
     let limit = Atomic<Int>(1 << 40)
     let calls = Atomic<Int>(0)
     /// A few recent blocks with their sizes: victims.
-    let recent = Mutex<[(UInt, Int)]>([])
+    let recent = Guarded<[(UInt, Int)]>([])
   }
 
   let fault: Fault

@@ -1,5 +1,4 @@
 import CStress
-import Synchronization
 
 /// Where a run is: for the progress line, and for the last word of a process that crashes. Concurrent.
 final class Position: Sendable {
@@ -10,7 +9,7 @@ final class Position: Sendable {
     var interrupted = false
     var stalled = false
   }
-  private let place = Mutex(Place())
+  private let place = Guarded(Place())
 
   var now: Place { place.withLock { $0 } }
   var isInterrupted: Bool { now.interrupted }

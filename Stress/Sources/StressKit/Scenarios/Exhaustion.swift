@@ -1,5 +1,3 @@
-import Synchronization
-
 // Against the wall: all workers allocate until they are refused, again and again.
 //
 // Checked at each refusal: the committed bytes are within the limit; a reallocation that is refused leaves its block, content
@@ -9,7 +7,7 @@ import Synchronization
 struct Exhaustion<Tested: AllocatorUnderTest>: Scenario {
   let workers: [Worker<Tested>]
   private let run: RunContext<Tested>
-  private let before = LimitBefore()
+  private let before = Guarded<Int?>(nil)
 
   var choicesDependOnAnswers: Bool { true }
   /// Above what the heap holds already.
@@ -24,17 +22,15 @@ struct Exhaustion<Tested: AllocatorUnderTest>: Scenario {
     workers = ScenarioName.exhaustion.workers(run, count: supported ? count : 0, slots: Self.slotsInAll / count)
   }
 
-  private final class LimitBefore: Sendable { let limit = Mutex<Int?>(nil) }
-
   func beforePhase() {
     guard let limit = run.allocator.limit, let committed = run.allocator.committedBytes else { return }
-    before.limit.withLock { $0 = limit }
+    before.withLock { $0 = limit }
     run.control.setMayRefuse(true)
     run.allocator.setLimit(min(limit, committed + Self.room))
   }
 
   func afterPhase() {
-    guard let limit = before.limit.withLock({ $0 }) else { return }
+    guard let limit = before.withLock({ $0 }) else { return }
     let live = workers.reduce(0) { $0 + $1.ledger.liveBytes }
     if let inForce = run.allocator.limit, live > inForce {
       run.fail(

@@ -30,7 +30,7 @@ struct Replayer<Tested: AllocatorUnderTest>: Sendable {
 
   final class Wrong: Sendable {
     private let isSet = Atomic<Bool>(false)
-    private let text = Mutex("")
+    private let text = Guarded("")
     var any: Bool { isSet.load(ordering: .relaxed) }  // relaxed: only ends waits early; the text has the mutex
     var first: String? { any ? text.withLock { $0 } : nil }
     func set(_ what: String) {

@@ -20,7 +20,7 @@ struct Failure: Codable, Equatable, Sendable {
 /// Keeps the first few failures of a run. Concurrent.
 final class FailureLog: Sendable {
   static let kept = 8
-  private let failures = Mutex<[Failure]>([])
+  private let failures = Guarded<[Failure]>([])
   private let count = Atomic<Int>(0)
 
   // Relaxed: an early look; readers of the list take the mutex.
