@@ -83,14 +83,14 @@ private func churn(
     ownership.take(range, by: owner)
     if writes {
       for frame in range {
-        let address = region.address(of: FrameIndex(frame))
+        let address = region.address(of: FrameIndex(frame)).assumingMemoryBound(to: UInt64.self)
         // What is clean is zero; what is not has the number of the frame, from whoever had it last.
-        let found = address.load(as: UInt64.self)
+        let found = address.pointee
         let clean = region.isClean(FrameIndex(frame), frames: 1)
         if clean ? found != 0 : region.backing == .reserved && found != 0 && found != UInt64(frame) {
           ownership.fault()
         }
-        address.storeBytes(of: UInt64(frame), as: UInt64.self)
+        address.pointee = UInt64(frame)
       }
     }
     runs.append(range)
