@@ -36,7 +36,7 @@ test-valgrind: ## Run the tests in thread mode under valgrind
 	@Scripts/test-valgrind
 
 ##@ Speed
-.PHONY: bench bench-quick
+.PHONY: bench bench-quick bench-frontends
 bench: ## Measure KAlloc beside its peers in one run (ARGS="--json FILE")
 	@Scripts/bootstrap build
 	@$(BENCH_BUILD)
@@ -46,6 +46,11 @@ bench-quick: ## The same with fewer and shorter rounds
 	@Scripts/bootstrap build
 	@$(BENCH_BUILD)
 	@$(KBENCH) --quick $(ARGS)
+
+bench-frontends: ## Measure the ways to keep a CPU's free objects
+	@Scripts/bootstrap build
+	@$(BENCH_BUILD) --product kfrontends
+	@Benchmarks/.build/release/kfrontends
 
 ##@ Tools
 .PHONY: record lint format

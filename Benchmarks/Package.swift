@@ -22,6 +22,8 @@ let package = Package(
       dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")]),
     // The hit paths as functions of their own, to be disassembled by Scripts/check-instructions.
     .executableTarget(name: "kprobe", dependencies: [core]),
+    // Why an array of pointers: the ways to keep a CPU's free objects, side by side. C throughout.
+    .executableTarget(name: "kfrontends"),
     // How much memory the allocator takes, for Scripts/check-memory.
     .executableTarget(name: "kfootprint", dependencies: ["CBench", core]),
   ]
