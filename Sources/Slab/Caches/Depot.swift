@@ -99,6 +99,9 @@ struct Depot {
     return sum
   }
 
+  /// Whether no slot is both full and empty.
+  var isConsistent: Bool { full.loadRelaxed() & empty.loadRelaxed() == 0 }
+
   /// Whether no slot is owned by anybody, as it must be when quiescent.
   var isWhole: Bool { full.loadRelaxed() ^ empty.loadRelaxed() == Row.mask(StackInfo.depotSlots) }
 }

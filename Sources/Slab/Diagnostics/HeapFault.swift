@@ -4,42 +4,51 @@
 public enum HeapFault: Equatable, Sendable {
   /// The page level's own check.
   case pages(PageFault)
-  /// A slab's count of free objects is not the number of bits set. Only when quiescent.
+  /// A slab's count of free objects is not the number of bits set, or (cut off) above it.
   case freeCount(address: UInt, count: Int, bits: Int)
   /// A slab's frame has another owner byte than its class.
   case owner(address: UInt, expected: Int, found: Int)
-  /// A slab with free objects cannot be found by a refill. Only when quiescent.
+  /// A slab with free objects cannot be found by a refill. Only when nothing is under way.
   case lostSlab(address: UInt)
   /// A cached pointer is no object of its stack's class, or is free in its slab.
   case cachedPointer(address: UInt)
-  /// A depot's slot is neither full nor empty. Only when quiescent.
+  /// A depot's slot is neither full nor empty, or (cut off) both.
   case depot(stack: Int)
-  /// Committed bytes are not those of slabs, runs, direct mappings and pages handed out. Only when quiescent.
+  /// Committed bytes are not those of slabs, runs, direct mappings and pages handed out, or (cut off) fewer.
   case committed(counted: Int, found: Int)
+}
+
+/// What may be under way in a heap while it is validated.
+public enum HeapActivity: Sendable {
+  /// Nothing: everybody who used the heap has returned. All invariants are checked, and equalities.
+  case none
+  /// Nothing moves, but operations were cut off anywhere: in a forked child, or after threads were killed. What they
+  /// held is lost, so what is checked is that nothing is counted twice.
+  case cutOff
+  /// Anything. What is true at every moment is checked.
+  case any
 }
 
 extension Heap {
   /// Checks every structure of the heap against the others; `nil`: all invariants hold. O(frames ever used).
   ///
-  /// - Parameter quiescent: whether nobody allocates or frees meanwhile. Otherwise only what always holds is checked.
-  ///
-  /// Thread-safety: Concurrent where `quiescent` is false.
-  public func validate(quiescent: Bool = true) -> HeapFault? {
+  /// Thread-safety: Concurrent with `.any`.
+  public func validate(during activity: HeapActivity = .none) -> HeapFault? {
     guard let state = existingState else { return nil }
     for node in 0..<state.nodeCount {
-      if let fault = state.validate(NodeIndex(node), quiescent) { return fault }
+      if let fault = state.validate(NodeIndex(node), activity) { return fault }
     }
-    guard quiescent else { return nil }
-    return state.validateStacks() ?? state.validateCommitted()
+    return activity == .any ? nil : state.validateStacks() ?? state.validateCommitted(activity)
   }
 }
 
 extension HeapState {
-  fileprivate func validate(_ node: NodeIndex, _ quiescent: Bool) -> HeapFault? {
-    if let fault = pages(node).validate(quiescent: quiescent) { return .pages(fault) }
-    if !quiescent { return nil }
-    for stack in 0..<StackIndex.count where !depot(info(StackIndex(rawValue: stack)), on: node).isWhole {
-      return .depot(stack: stack)
+  fileprivate func validate(_ node: NodeIndex, _ activity: HeapActivity) -> HeapFault? {
+    if let fault = pages(node).validate(quiescent: activity == .none) { return .pages(fault) }
+    if activity == .any { return nil }
+    for stack in 0..<StackIndex.count {
+      let depot = depot(info(StackIndex(rawValue: stack)), on: node)
+      if !(activity == .none ? depot.isWhole : depot.isConsistent) { return .depot(stack: stack) }
     }
     var region = pages(node).first
     while let current = region {
@@ -47,7 +56,7 @@ extension HeapState {
       var fault: HeapFault? = nil
       table.forEachHead { head, word in
         if fault == nil, let sizeClass = word.sizeClass {
-          fault = table.validate(head, word, info(StackIndex(sizeClass)).slab)
+          fault = table.validate(head, word, info(StackIndex(sizeClass)).slab, activity)
         }
       }
       if let fault { return fault }
@@ -80,13 +89,15 @@ extension HeapState {
     return table.bits[table.firstWord(of: head) + object >> 6].loadRelaxed() & (1 << UInt64(object & 63)) == 0
   }
 
-  fileprivate func validateCommitted() -> HeapFault? {
+  fileprivate func validateCommitted(_ activity: HeapActivity) -> HeapFault? {
     var found = direct.statistics().bytes
     for node in 0..<nodeCount {
       found += pages(NodeIndex(node)).statistics().allocatedFrames << Frames.usualShift
     }
     let counted = Int(truncatingIfNeeded: control(.committed).loadRelaxed())
-    return counted == found ? nil : .committed(counted: counted, found: found)
+    // Bytes are charged before frames are taken, and uncharged after they are given back.
+    let fits = activity == .none ? counted == found : counted >= found
+    return fits ? nil : .committed(counted: counted, found: found)
   }
 }
 
@@ -102,7 +113,9 @@ extension SlabTable {
     }
   }
 
-  fileprivate func validate(_ head: FrameIndex, _ word: SlabWord, _ geometry: SlabGeometry) -> HeapFault? {
+  fileprivate func validate(
+    _ head: FrameIndex, _ word: SlabWord, _ geometry: SlabGeometry, _ activity: HeapActivity
+  ) -> HeapFault? {
     let address = UInt(pages.addressBits(of: head))
     var free = 0
     for index in 0..<geometry.words {
@@ -110,14 +123,19 @@ extension SlabTable {
       if bits & ~geometry.freshWord(index) != 0 { return .freeCount(address: address, count: word.free, bits: -1) }
       free += bits.nonzeroBitCount
     }
-    if free != word.free { return .freeCount(address: address, count: word.free, bits: free) }
+    // Bits are cleared after the count was lowered, and set before it is raised.
+    if activity == .none ? free != word.free : free < word.free {
+      return .freeCount(address: address, count: word.free, bits: free)
+    }
     for frame in head.rawValue..<head.rawValue + geometry.frames {
       let owner = Int(owners[frame].loadRelaxed())
       if owner != geometry.sizeClass.index + 1 {
         return .owner(address: address, expected: geometry.sizeClass.index + 1, found: owner)
       }
     }
-    if free > 0 && candidate(geometry.sizeClass, from: head) != head { return .lostSlab(address: address) }
+    if activity == .none && free > 0 && candidate(geometry.sizeClass, from: head) != head {
+      return .lostSlab(address: address)
+    }
     return nil
   }
 }
