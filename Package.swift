@@ -37,5 +37,8 @@ let package = Package(
     .target(name: "KBoxed", dependencies: ["KAlloc"], swiftSettings: core),
     .testTarget(name: "SlabTests", dependencies: ["Slab", "KAllocAtomics"]),
     .testTarget(name: "PagesTests", dependencies: ["Slab", "KAllocAtomics"]),
+    .testTarget(name: "AllocatorTesting", dependencies: ["KAlloc"]),
+    .testTarget(name: "KAllocTests", dependencies: ["KAlloc", "AllocatorTesting"]),
+    .testTarget(name: "KBoxedTests", dependencies: ["KBoxed", "AllocatorTesting"]),
   ]
 )

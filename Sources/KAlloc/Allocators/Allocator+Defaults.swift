@@ -68,13 +68,14 @@ extension Allocator {
       unsafe deallocate(block, old)
       return unsafe new.emptyBlock
     }
+    let common = Swift.min(old.size, new.size)
     let usable = Self.usableSize(for: old)
     let sameAlignment = Swift.max(old.alignment, Self.minAlignment) == Swift.max(new.alignment, Self.minAlignment)
     let staysPossible = sameAlignment && !(flags.contains(.thisNode) && node != .any)
     if staysPossible && usable == Self.usableSize(for: new) {
-      // SAFETY: the block has `usable` bytes, and `old.size` is at most that.
+      // SAFETY: the block has `usable` bytes, and both sizes are at most that.
       let stayed = unsafe UnsafeMutableRawBufferPointer(start: block, count: usable)
-      if flags.contains(.zero) { unsafe zero(stayed, from: old.size) }
+      if flags.contains(.zero) { unsafe zero(stayed, from: common) }
       return unsafe stayed
     }
     let moved: UnsafeMutableRawBufferPointer
@@ -84,10 +85,9 @@ extension Allocator {
       guard staysPossible && new.size <= old.size else { throw error }
       // SAFETY: as above. The block is kept whole: the count says what its layout is.
       let kept = unsafe UnsafeMutableRawBufferPointer(start: block, count: usable)
-      if flags.contains(.zero) { unsafe zero(kept, from: old.size) }
+      if flags.contains(.zero) { unsafe zero(kept, from: common) }
       return unsafe kept
     }
-    let common = Swift.min(old.size, new.size)
     // SAFETY: both blocks are live and distinct and have at least `common` bytes; `moved` has at least `new.size`.
     unsafe moved.baseAddress.unsafelyUnwrapped.copyMemory(from: block, byteCount: common)
     if flags.contains(.zero) { unsafe zero(moved, from: common) }

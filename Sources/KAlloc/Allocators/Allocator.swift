@@ -75,8 +75,8 @@ public protocol Allocator: Sendable {
   /// Gives a block another size or alignment, in place where possible.
   ///
   /// The first `min(old.size, new.size)` bytes keep their contents, wherever the block goes. With `.zero`, all usable
-  /// bytes from `old.size` on become zero. `nil`, or an old layout of size 0, makes this an allocation; a new size of 0
-  /// gives the block back and answers the new layout's dangling address, and cannot fail.
+  /// bytes after them become zero. `nil`, or an old layout of size 0, makes this an allocation; a new size of 0 gives
+  /// the block back and answers the new layout's dangling address, and cannot fail.
   ///
   /// A block moves only if its size class, its alignment or a strict node demands it. **Shrinking does not fail** as
   /// long as the alignment stays and no strict node is named: where no smaller block can be had, the old one is kept

@@ -13,8 +13,8 @@ import KAllocAtomics
 /// The C library's allocator: `malloc`, `posix_memalign`, `realloc`, `free`.
 ///
 /// Use it to compare with, and where C code takes the memory over. It has no nodes and no reserve: the flags except
-/// `.zero` change nothing, and `.thisNode` with a node fails with `.nodeUnavailable`. Where there is no C library, every
-/// request fails with `.outOfMemory`.
+/// `.zero` change nothing, and `.thisNode` with a node fails with `.nodeUnavailable`. Where there is no C library,
+/// every request fails with `.outOfMemory`.
 ///
 /// Thread-safety: Concurrent; as safe in signal handlers as the C library's, which is not at all.
 public struct SystemAllocator: GlobalAllocator {
@@ -94,7 +94,7 @@ public struct SystemAllocator: GlobalAllocator {
       guard new.size <= old.size else { throw .outOfMemory }
       unsafe answer = UnsafeMutableRawBufferPointer(start: block, count: oldUsable)
     }
-    if flags.contains(.zero) { unsafe zero(answer, from: old.size) }
+    if flags.contains(.zero) { unsafe zero(answer, from: Swift.min(old.size, new.size)) }
     return unsafe answer
   }
 

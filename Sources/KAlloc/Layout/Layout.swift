@@ -5,9 +5,9 @@
 //   ^ address is a multiple of `alignment`
 //
 // A layout that exists is valid: its arithmetic was checked once, where it was made, and no allocator checks it again.
-// Unlike in Rust and C, a Swift type's size is *not* a multiple of its alignment: `{Int64, Int8}` has size 9, alignment 8
-// and stride 16. One value takes its size, an array takes strides; an empty type has size 0 and stride 1, and an
-// array of it takes nothing. The rules follow Rust's `core::alloc::Layout`, which says the same with other words.
+// Unlike in Rust and C, a Swift type's size is *not* a multiple of its alignment: `{Int64, Int8}` has size 9,
+// alignment 8 and stride 16. One value takes its size, an array takes strides; an empty type has size 0 and stride 1,
+// and an array of it takes nothing. The other rules are those of Rust's `core::alloc::Layout`.
 
 /// The size and alignment, in bytes, of a block of memory.
 ///

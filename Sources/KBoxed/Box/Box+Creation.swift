@@ -37,8 +37,8 @@ extension Box where Value: ~Copyable {
   /// Takes memory, and only then makes the value in it.
   ///
   /// - Parameter body: Makes the value. It does not run if there is no memory.
-  /// - Throws: ``InitError/allocation(_:)`` if there is no memory; ``InitError/initializer(_:)`` with what `body` threw,
-  ///   after the memory went back. No value is destroyed in either case.
+  /// - Throws: ``InitError/allocation(_:)`` if there is no memory; ``InitError/initializer(_:)`` with what `body`
+  ///   threw, after the memory went back. No value is destroyed in either case.
   /// - Complexity: O(1) and what `body` takes
   @inlinable
   public static func emplace<Failure: Error>(

@@ -37,12 +37,14 @@ public struct Box<Value: ~Copyable, A: Allocator>: ~Copyable {
   @usableFromInline nonisolated(unsafe) var pointer: UnsafeMutablePointer<Value>
   /// Where the block came from and goes back to.
   public let allocator: A
+  @usableFromInline let anchor: DeinitAnchor
 
   /// Takes ownership of a value and its block.
   @unsafe @inlinable @inline(__always)
   init(owning pointer: UnsafeMutablePointer<Value>, of allocator: A) {
     unsafe self.pointer = pointer
     self.allocator = allocator
+    anchor = DeinitAnchor()
   }
 
   @inlinable @inline(__always)

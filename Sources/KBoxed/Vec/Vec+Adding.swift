@@ -101,7 +101,7 @@ extension Vec where Element: ~Copyable {
   mutating func insertInRoom(_ element: consuming Element, at position: Int) {
     // SAFETY: the elements from `position` move up by one, into the room; their first place is free then.
     let place = unsafe start + position
-    unsafe (place + 1).moveInitialize(from: place, count: storedCount &- position)
+    unsafe (place + 1).moveElements(from: place, count: storedCount &- position)
     unsafe place.initialize(to: element)
     storedCount &+= 1
   }

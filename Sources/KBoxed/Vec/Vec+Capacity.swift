@@ -21,8 +21,8 @@ extension Vec where Element: ~Copyable {
   ///
   /// Nothing happens if there is room. Use ``reserve(_:flags:)`` before adding elements repeatedly.
   ///
-  /// - Throws: `AllocError`, as ``Allocator/allocate(_:flags:node:)``; `.invalidLayout` for a negative total or one that
-  ///   does not fit in `Int.max` bytes. The vector is then as it was.
+  /// - Throws: `AllocError`, as ``Allocator/allocate(_:flags:node:)``; `.invalidLayout` for a negative total or one
+  ///   that does not fit in `Int.max` bytes. The vector is then as it was.
   /// - Complexity: O(count) if it grows
   @inlinable
   public mutating func reserveCapacity(_ total: Int, flags: AllocFlags = .kernel) throws(AllocError) {
@@ -100,7 +100,7 @@ extension Vec where Element: ~Copyable {
       unsafe block = try allocator.allocate(layout, flags: flags)
       // SAFETY: the new block is aligned and has room for `count` elements; the old one is given back without any.
       let target = unsafe block.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: Element.self)
-      unsafe target.moveInitialize(from: start, count: storedCount)
+      unsafe target.moveElements(from: start, count: storedCount)
       unsafe allocator.giveBack(start, capacity: storedCapacity)
     }
     // SAFETY: a block has an address. Invariant: the capacity is all that it has room for.

@@ -34,7 +34,7 @@ extension Vec {
     unsafe elements.withUnsafeBufferPointer { source in
       guard let first = source.baseAddress else { return }
       // SAFETY: there is room for as many; the span is borrowed, so it is none of this vector's own room.
-      unsafe (start + storedCount).initialize(from: first, count: source.count)
+      unsafe (start + storedCount).copyElements(from: first, count: source.count)
     }
     storedCount &+= elements.count
   }
@@ -50,7 +50,7 @@ extension Vec {
   ) throws(AllocError) {
     try reserve(count, flags: flags)
     // SAFETY: there is room for as many.
-    unsafe (start + storedCount).initialize(repeating: element, count: count)
+    unsafe (start + storedCount).copyElement(element, count: count)
     storedCount &+= count
   }
 
@@ -81,7 +81,7 @@ extension Vec {
   public func tryClone(flags: AllocFlags = .kernel) throws(AllocError) -> Vec {
     var copy = try Vec(capacity: storedCount, in: allocator, flags: flags)
     // SAFETY: the copy has room for as many elements as there are here.
-    unsafe copy.start.initialize(from: start, count: storedCount)
+    unsafe copy.start.copyElements(from: start, count: storedCount)
     copy.storedCount = storedCount
     return copy
   }

@@ -25,7 +25,7 @@ extension Vec where Element: ~Copyable {
     let place = unsafe start + position
     let element = unsafe place.move()
     storedCount &-= 1
-    unsafe place.moveInitialize(from: place + 1, count: storedCount &- position)
+    unsafe place.moveElements(from: place + 1, count: storedCount &- position)
     return element
   }
 
@@ -39,7 +39,7 @@ extension Vec where Element: ~Copyable {
     // SAFETY: the element moves out; the last one, if it is another, moves into its place.
     let element = unsafe (start + position).move()
     storedCount &-= 1
-    if position != storedCount { unsafe (start + position).moveInitialize(from: start + storedCount, count: 1) }
+    if position != storedCount { unsafe (start + position).moveElements(from: start + storedCount, count: 1) }
     return element
   }
 
@@ -81,14 +81,14 @@ extension Vec where Element: ~Copyable {
     storedCount = 0
     defer {
       // SAFETY: the rest, if any, moves down to the kept ones. Invariant: the count covers exactly the elements.
-      if kept != visited { unsafe (start + kept).moveInitialize(from: start + visited, count: total &- visited) }
+      if kept != visited { unsafe (start + kept).moveElements(from: start + visited, count: total &- visited) }
       storedCount = kept &+ (total &- visited)
     }
     while visited < total {
       // SAFETY: the element exists, and moves or ends at most once.
       let place = unsafe start + visited
       if unsafe try isIncluded(&place.pointee) {
-        if kept != visited { unsafe (start + kept).moveInitialize(from: place, count: 1) }
+        if kept != visited { unsafe (start + kept).moveElements(from: place, count: 1) }
         visited &+= 1
         kept &+= 1
       } else {
@@ -125,7 +125,7 @@ extension Vec where Element: ~Copyable {
       drain.destroyRest()
       // SAFETY: the range holds no elements any more; those after it move down, and the count covers them again.
       unsafe (start + range.lowerBound)
-        .moveInitialize(from: start + range.upperBound, count: total &- range.upperBound)
+        .moveElements(from: start + range.upperBound, count: total &- range.upperBound)
       storedCount = total &- range.count
     }
     return try body(&drain)

@@ -108,7 +108,7 @@ extension Vec where Element: ~Copyable {
     guard first != second else { return }
     // SAFETY: both exist and are not the same: one moves out, the other over, the first back in.
     let element = unsafe (start + first).move()
-    unsafe (start + first).moveInitialize(from: start + second, count: 1)
+    unsafe (start + first).moveElements(from: start + second, count: 1)
     unsafe (start + second).initialize(to: element)
   }
 }

@@ -41,6 +41,7 @@ public struct Vec<Element: ~Copyable, A: Allocator>: ~Copyable {
   @usableFromInline var storedCapacity: Int
   /// Where the block comes from and goes back to.
   public let allocator: A
+  @usableFromInline let anchor: DeinitAnchor
 
   /// An empty vector. Allocates nothing.
   ///
@@ -60,6 +61,7 @@ public struct Vec<Element: ~Copyable, A: Allocator>: ~Copyable {
     self.storedCount = count
     self.storedCapacity = capacity
     self.allocator = allocator
+    anchor = DeinitAnchor()
   }
 
   @inlinable

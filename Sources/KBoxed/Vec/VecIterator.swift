@@ -26,6 +26,7 @@ public struct VecIterator<Element: ~Copyable, A: Allocator>: ~Copyable {
   @usableFromInline var end: Int
   @usableFromInline var capacity: Int
   @usableFromInline let allocator: A
+  @usableFromInline let anchor: DeinitAnchor
 
   @unsafe @inlinable
   init(start: UnsafeMutablePointer<Element>, count: Int, capacity: Int, allocator: A) {
@@ -34,6 +35,7 @@ public struct VecIterator<Element: ~Copyable, A: Allocator>: ~Copyable {
     self.end = count
     self.capacity = capacity
     self.allocator = allocator
+    anchor = DeinitAnchor()
   }
 
   @inlinable
@@ -71,7 +73,7 @@ extension VecIterator where Element: ~Copyable {
   public consuming func collect() -> Vec<Element, A> {
     let left = end &- taken
     // SAFETY: the rest moves to the front; then the parts are those of a vector, and this owns nothing any more.
-    if taken > 0 { unsafe start.moveInitialize(from: start + taken, count: left) }
+    if taken > 0 { unsafe start.moveElements(from: start + taken, count: left) }
     let vector = unsafe Vec(start: start, count: left, capacity: capacity, allocator: allocator)
     taken = 0
     end = 0
