@@ -24,7 +24,7 @@ private struct NoBytes: ~Copyable {
   }
 
   @Test func `a value is changed in place`() throws {
-    var box = try Box<[Int], SystemAllocator>([1])
+    var box = try Box<[Int], Kmalloc>([1])
     box.value.append(2)
     var span = box.mutableSpan
     span[0].append(3)
@@ -201,9 +201,9 @@ private struct NoBytes: ~Copyable {
 
   @Test func `a zeroed box holds zero`() throws {
     for _ in 0..<4 {
-      let dirty = try Box<UInt64, SystemAllocator>(.max)
+      let dirty = try Box<UInt64, Kmalloc>(.max)
       _ = consume dirty
-      #expect(try Box<UInt64, SystemAllocator>.zeroed().value == 0)
+      #expect(try Box<UInt64, Kmalloc>.zeroed().value == 0)
     }
   }
 
@@ -220,15 +220,15 @@ private struct NoBytes: ~Copyable {
   }
 
   @Test func `a box of a global allocator is one word, also when optional`() {
-    #expect(MemoryLayout<Box<Int, SystemAllocator>>.size == 8)
-    #expect(MemoryLayout<Box<Int, SystemAllocator>?>.size == 8)
-    #expect(MemoryLayout<UninitBox<Int, SystemAllocator>?>.size == 8)
-    #expect(MemoryLayout<Box<InlineArray<100, Int>, SystemAllocator>?>.size == 8)
+    #expect(MemoryLayout<Box<Int, Kmalloc>>.size == 8)
+    #expect(MemoryLayout<Box<Int, Kmalloc>?>.size == 8)
+    #expect(MemoryLayout<UninitBox<Int, Kmalloc>?>.size == 8)
+    #expect(MemoryLayout<Box<InlineArray<100, Int>, Kmalloc>?>.size == 8)
   }
 
   @Test func `an optional box tells nil from every box, also of a type without size`() throws {
     struct Empty {}
-    var box: Box<Empty, SystemAllocator>? = try Box(Empty())
+    var box: Box<Empty, Kmalloc>? = try Box(Empty())
     let wasNil = box == nil
     box = nil
     let isNil = box == nil
@@ -246,7 +246,7 @@ private struct NoBytes: ~Copyable {
 
   @Test func `a box is sent to another thread and ended there`() async throws {
     let lifetimes = Lifetimes()
-    let parcel = Mutex<Box<Counted, SystemAllocator>?>(try Box(Counted(1, lifetimes)))
+    let parcel = Mutex<Box<Counted, Kmalloc>?>(try Box(Counted(1, lifetimes)))
     await Task.detached { [parcel = consume parcel] in
       parcel.withLock { box in box = nil }
       #expect(lifetimes.ended == [1])

@@ -6,7 +6,7 @@ import Synchronization
 import Testing
 
 private struct Holder: ~Copyable {
-  var box: Box<Counted, SystemAllocator>
+  var box: KBox<Counted>
   var number = 1
 }
 
@@ -31,7 +31,9 @@ private final class Shelf<T: ~Copyable> {
 
 @Suite struct OwnershipTests {
   /// Ends an owner in every place that destroys through the type's witnesses, `make` making owners of one value each.
-  private func check<Owner: ~Copyable>(_ lifetimes: Lifetimes, _ make: (Int) throws -> Owner) throws {
+  private func check<Owner: ~Copyable, A: GlobalAllocator>(
+    _ lifetimes: Lifetimes, _: A, _ make: (Int) throws -> Owner
+  ) throws {
     var expected: [Int] = []
     func ended(_ names: Int..., where place: Comment) {
       expected += names
@@ -71,33 +73,41 @@ private final class Shelf<T: ~Copyable> {
     mutex.withLock { $0 = nil }
     ended(13, where: "behind a mutex")
     do {
-      var vector = Vec<Owner, SystemAllocator>()
+      var vector = Vec<Owner, A>()
       for name in 14..<40 { try vector.append(try make(name)) }
       _ = vector.popLast()
       ended(39, where: "popped from a vector that has grown")
     }
     expected += 14..<39
     #expect(lifetimes.ended == expected, "in a vector")
-    do { _ = try Box<Owner, SystemAllocator>(try make(40)) }
+    do { _ = try Box<Owner, A>(try make(40)) }
     ended(40, where: "in a box")
     #expect(lifetimes.live == 0 && lifetimes.violations.isEmpty)
   }
 
   @Test func `a box ends its value wherever it is kept`() throws {
-    let lifetimes = Lifetimes()
-    try check(lifetimes) { try Box<Counted, SystemAllocator>(Counted($0, lifetimes)) }
-    do { drop(Holder(box: try Box(Counted(41, lifetimes)))) }
-    #expect(lifetimes.ended.last == 41)
+    func each<A: GlobalAllocator>(_ allocator: A) throws {
+      let lifetimes = Lifetimes()
+      try check(lifetimes, allocator) { try Box<Counted, A>(Counted($0, lifetimes)) }
+      drop(Holder(box: try Box(Counted(41, lifetimes))))
+      #expect(lifetimes.ended.last == 41)
+    }
+    try each(Kmalloc())
+    try each(SystemAllocator())
   }
 
   @Test func `a vector ends its elements wherever it is kept`() throws {
-    let lifetimes = Lifetimes()
-    try check(lifetimes) { try counted([$0], lifetimes, in: SystemAllocator()) }
+    func each<A: GlobalAllocator>(_ allocator: A) throws {
+      let lifetimes = Lifetimes()
+      try check(lifetimes, allocator) { try counted([$0], lifetimes, in: allocator) }
+    }
+    try each(Kmalloc())
+    try each(SystemAllocator())
   }
 
   @Test func `an iterator ends its elements wherever it is kept`() throws {
     let lifetimes = Lifetimes()
-    try check(lifetimes) { try counted([$0], lifetimes, in: SystemAllocator()).makeConsumingIterator() }
+    try check(lifetimes, Kmalloc()) { try counted([$0], lifetimes, in: Kmalloc()).makeConsumingIterator() }
   }
 
   @Test func `memory without a value goes back wherever it is kept`() throws {

@@ -80,7 +80,7 @@ private struct Stop: Error, Equatable {}
   }
 
   @Test func `a span is copied in one piece`() throws {
-    var vector = try Vec<String, SystemAllocator>(copying: ["a"])
+    var vector = try Vec<String, Kmalloc>(copying: ["a"])
     try vector.append(copying: ["b", "c"].span)
     try vector.append(copying: [String]().span)
     let clone = try vector.tryClone()
@@ -135,7 +135,7 @@ private struct Stop: Error, Equatable {}
 
   @Test func `elements and room are edited as one span, also when the edit throws`() throws {
     let lifetimes = Lifetimes()
-    var vector = try counted(0..<3, lifetimes, in: SystemAllocator())
+    var vector = try counted(0..<3, lifetimes, in: Kmalloc())
     vector.edit { span in
       _ = span.removeLast()
       span.append(Counted(7, lifetimes))
@@ -153,7 +153,7 @@ private struct Stop: Error, Equatable {}
   }
 
   @Test func `spans show the elements, and a mutable one changes them`() throws {
-    var vector = try Vec<Int, SystemAllocator>(copying: [3, 1, 2])
+    var vector = try Vec<Int, Kmalloc>(copying: [3, 1, 2])
     let (count, second) = (vector.span.count, vector.span[1])
     #expect(count == 3 && second == 1)
     var span = vector.mutableSpan
@@ -167,7 +167,7 @@ private struct Stop: Error, Equatable {}
   }
 
   @Test func `two different elements are lent at once, and others are not`() throws {
-    var vector = try Vec<Int, SystemAllocator>(copying: [1, 2, 3])
+    var vector = try Vec<Int, Kmalloc>(copying: [1, 2, 3])
     let sum = vector.withDisjoint(0, 2) { first, second in
       swap(&first, &second)
       return first + second

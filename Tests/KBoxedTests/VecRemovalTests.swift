@@ -24,7 +24,7 @@ private struct Stop: Error {}
     for count in 0..<10 {
       for mask in 0..<(1 << count) {
         let lifetimes = Lifetimes()
-        var vector = try counted(0..<count, lifetimes, in: SystemAllocator())
+        var vector = try counted(0..<count, lifetimes, in: Kmalloc())
         var visited: [Int] = []
         vector.retain { element in
           visited.append(element.name)
@@ -42,7 +42,7 @@ private struct Stop: Error {}
   }
 
   @Test func `retaining may change elements`() throws {
-    var vector = try Vec<Int, SystemAllocator>(copying: 0..<6)
+    var vector = try Vec<Int, Kmalloc>(copying: 0..<6)
     vector.retain { element in
       element += 10
       return element % 2 == 0
@@ -52,7 +52,7 @@ private struct Stop: Error {}
 
   @Test func `a predicate that throws keeps its element and those after it`() throws {
     let lifetimes = Lifetimes()
-    var vector = try counted(0..<8, lifetimes, in: SystemAllocator())
+    var vector = try counted(0..<8, lifetimes, in: Kmalloc())
     #expect(throws: Stop.self) {
       try vector.retain { (element) throws(Stop) in
         if element.name == 5 { throw Stop() }
@@ -82,7 +82,7 @@ private struct Stop: Error {}
 
   @Test func `a drain that is left early destroys the rest`() throws {
     let lifetimes = Lifetimes()
-    var vector = try counted(0..<10, lifetimes, in: SystemAllocator())
+    var vector = try counted(0..<10, lifetimes, in: Kmalloc())
     vector.drain(3..<8) { drain in
       let first = drain.next()!
       #expect(first.name == 3 && drain.count == 4)
@@ -131,7 +131,7 @@ private struct Stop: Error {}
     }
     #expect(lifetimes.ended == [0, 1, 2, 3, 4])
     #expect(allocator.log.live == 0)
-    var end = Vec<Int, SystemAllocator>().makeConsumingIterator()
+    var end = Vec<Int, Kmalloc>().makeConsumingIterator()
     #expect(end.next() == nil)
     #expect(end.collect().isEmpty == true)
   }

@@ -13,6 +13,18 @@ public struct NumaNode: Hashable, Sendable {
   @inlinable @inline(__always)
   init(unchecked index: Int) { self.index = index }
 
+  /// The node of this index in the machine, as the global heap knows it.
+  ///
+  /// - Throws: `AllocError.nodeUnavailable` for an index below 0 or not below ``count``.
+  /// - Complexity: O(1); the first use makes the global heap.
+  public init(_ index: Int) throws(AllocError) {
+    guard index >= 0 && index < NumaNode.count else { throw .nodeUnavailable }
+    self.init(unchecked: index)
+  }
+
+  /// The number of nodes of the machine, as the global heap knows them; at least 1.
+  public static var count: Int { Heap.global.topology.nodeCount }
+
   /// The node of this index in the heap's own topology, unchecked: the allocator refuses one that it does not have.
   ///
   /// Use it with a heap that has a simulated topology of its own.

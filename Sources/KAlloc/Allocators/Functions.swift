@@ -1,0 +1,86 @@
+// The C-shaped way in: sizes and pointers, `nil` for every failure. Blocks are those of `Kmalloc`.
+
+import KAllocAtomics
+import Slab
+
+/// Allocates `size` bytes of ``Kmalloc``; not initialised.
+///
+/// Use ``Allocator/allocate(_:flags:node:)`` to learn why it failed, or how much of the block is usable.
+///
+/// - Parameters:
+///   - size: In bytes. 0 succeeds with an address that must not be read or written.
+///   - alignment: In bytes, a power of two.
+/// - Returns: The block; `nil` if there is no memory, the size is negative or the alignment is no power of two.
+/// - Complexity: O(1) but for refills
+///
+/// Thread-safety: Concurrent.
+@inlinable @inline(__always)
+public func alloc(_ size: Int, alignment: Int = 16) -> UnsafeMutableRawPointer? {
+  guard Layout.isValidAlignment(alignment) else { return nil }
+  if size <= 0 { return unsafe size == 0 ? UnsafeMutableRawPointer(bitPattern: alignment) : nil }
+  return unsafe Heap.global.allocate(size: size, alignment: alignment)
+}
+
+/// Allocates `size` bytes of ``Kmalloc``, all zero. Otherwise as ``alloc(_:alignment:)``.
+///
+/// - Complexity: O(size), unless the memory is known to be zero
+///
+/// Thread-safety: Concurrent.
+@inlinable
+public func allocZeroed(_ size: Int, alignment: Int = 16) -> UnsafeMutableRawPointer? {
+  guard let layout = try? Layout(size: size, alignment: alignment) else { return nil }
+  return unsafe (try? Kmalloc().allocate(layout, flags: [.kernel, .zero]))?.baseAddress
+}
+
+/// Gives back a block of ``alloc(_:alignment:)``, ``allocZeroed(_:alignment:)`` or ``realloc(_:_:newSize:alignment:)``.
+///
+/// Nothing happens for `nil` or size 0.
+///
+/// - Parameters:
+///   - block: The block, or `nil`.
+///   - size: What it was asked for with.
+///   - alignment: What it was asked for with.
+/// - Complexity: O(1) but for flushes
+///
+/// Thread-safety: Concurrent.
+///
+/// > Safety: The block is live, and nobody uses it any more; size and alignment are its own. A wrong size or alignment
+/// > traps in debug builds and corrupts otherwise; a second free traps at the latest when the block leaves the cache.
+@inlinable @inline(__always)
+public func dealloc(_ block: UnsafeMutableRawPointer?, _ size: Int, alignment: Int = 16) {
+  guard let block = unsafe block, size > 0 else { return }
+  // SAFETY: the caller's duties are the same.
+  unsafe Heap.global.deallocate(block, size: size, alignment: alignment)
+}
+
+/// Gives a block another size, in place where possible; its first `min(size, newSize)` bytes keep their contents.
+///
+/// `nil` or size 0 makes this ``alloc(_:alignment:)``; a new size of 0 gives the block back and answers an address that
+/// must not be read or written.
+///
+/// - Parameters:
+///   - block: The block, or `nil`.
+///   - size: What it was asked for with.
+///   - newSize: What is needed now, in bytes.
+///   - alignment: What it was asked for with; it stays.
+/// - Returns: The block, to be given back with `newSize`; `nil` as for ``alloc(_:alignment:)``: the old block is then
+///   untouched and still has its old size. That can happen on shrinking, too, where no smaller block can be had.
+/// - Complexity: O(1) in place, otherwise O(`min(size, newSize)`)
+///
+/// Thread-safety: Concurrent.
+///
+/// > Safety: As for ``dealloc(_:_:alignment:)``, if the answer is not `nil`.
+@inlinable
+public func realloc(
+  _ block: UnsafeMutableRawPointer?, _ size: Int, newSize: Int, alignment: Int = 16
+) -> UnsafeMutableRawPointer? {
+  guard let block = unsafe block, size > 0 else { return unsafe alloc(newSize, alignment: alignment) }
+  guard let old = try? Layout(size: size, alignment: alignment),
+    let new = try? Layout(size: newSize, alignment: alignment)
+  else { return nil }
+  // SAFETY: the caller's duties are the same.
+  guard let answer = unsafe try? Kmalloc().reallocate(block, from: old, to: new) else { return nil }
+  // A shrink that kept the old block whole: it still answers to the old size only.
+  if new.size > 0 && answer.count != Kmalloc.usableSize(for: new) { return nil }
+  return answer.baseAddress
+}
