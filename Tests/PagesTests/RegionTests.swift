@@ -71,6 +71,8 @@ func `a reserved range of any length and place gives exactly its frames`(frames:
   #expect(reason(base, 1 << 16, shift: 4, backing: .reserved) == .unsupportedAlignment)
   #expect(reason(base, 1 << 16, metadata: UnsafeMutableRawBufferPointer(rebasing: metadata[..<64])) == .invalidLayout)
   #expect(reason(base, 64, shift: 4) == .outOfMemory)
+  #expect(reason(UnsafeMutableRawPointer(bitPattern: UInt.max - 100)!, 100, metadata: metadata) == .invalidLayout)
+  #expect(reason(base, Int.max & ~4095, backing: .reserved) == .outOfMemory)
   #expect(reason(base, 1 << 16, metadata: metadata) == nil)
 }
 

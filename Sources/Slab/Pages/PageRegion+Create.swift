@@ -62,7 +62,7 @@ extension PageRegion {
 
     let frameMask = (UInt(1) << UInt(frameShift)) - 1
     let blockMask = (UInt(Frames.perBlock) << UInt(frameShift)) - 1
-    let usableStart = (first + frameMask) & ~frameMask
+    let usableStart = (first &+ frameMask) & ~frameMask
     let usableEnd = end & ~frameMask
     guard usableStart < usableEnd, usableStart >= first else {
       if mapped > 0 { unsafe ka_os_unmap(UnsafeMutableRawPointer(bitPattern: memory).unsafelyUnwrapped, mapped) }
