@@ -86,7 +86,7 @@ struct FaultyAllocator: AllocatorUnderTest {
 
   func reallocate(
     _ block: UnsafeMutableRawPointer, size: Int, alignment: Int, newSize: Int
-  ) -> UnsafeMutableRawPointer? {
+  ) -> ResizedBlock? {
     guard let moved = allocate(size: newSize, alignment: alignment, zeroed: false) else {
       if fault == .freesOnRefusedResize, size >= 8 { block.storeBytes(of: 0, as: UInt64.self) }
       return nil
@@ -94,7 +94,7 @@ struct FaultyAllocator: AllocatorUnderTest {
     let lost = fault == .losesContentOnResize && isDue() ? 1 : 0
     memcpy(moved, block, max(0, min(size, newSize) - lost))
     deallocate(block, size: size, alignment: alignment)
-    return moved
+    return ResizedBlock(address: moved, size: newSize)
   }
 
   func usableSize(of block: UnsafeMutableRawPointer) -> Int? {

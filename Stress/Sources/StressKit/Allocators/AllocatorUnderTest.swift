@@ -13,7 +13,9 @@ protocol AllocatorUnderTest: Sendable {
   func allocate(size: Int, alignment: Int, zeroed: Bool) -> UnsafeMutableRawPointer?
   func deallocate(_ block: UnsafeMutableRawPointer, size: Int, alignment: Int)
   /// `nil` where memory is refused, and then the old block is as it was.
-  func reallocate(_ block: UnsafeMutableRawPointer, size: Int, alignment: Int, newSize: Int) -> UnsafeMutableRawPointer?
+  func reallocate(_ block: UnsafeMutableRawPointer, size: Int, alignment: Int, newSize: Int) -> ResizedBlock?
+  /// Whether `reallocate` to a smaller size keeps the block rather than refuse.
+  var shrinkingNeverFails: Bool { get }
   /// Bytes that may be used of a live block: at least those asked for. `nil` where the allocator does not know the block.
   func usableSize(of block: UnsafeMutableRawPointer) -> Int?
 
@@ -39,6 +41,13 @@ protocol AllocatorUnderTest: Sendable {
   func exerciseScratchHeap(seed: UInt64) -> String?
 }
 
+/// A block after a change of size, and the size that it goes by from then on: the one asked for, or more, where a block
+/// that was to shrink was kept.
+struct ResizedBlock {
+  var address: UnsafeMutableRawPointer
+  var size: Int
+}
+
 /// Counts that only the allocator knows. Differences of two of them describe a run.
 struct AllocatorTraffic: Codable, Equatable, Sendable {
   /// The binding mode in force.
@@ -52,8 +61,10 @@ struct AllocatorTraffic: Codable, Equatable, Sendable {
   var slabPuts = 0
   var slabsCreated = 0
   var slabsReleased = 0
-  /// Operations that the magazines could not serve.
+  /// Operations that the magazines could not serve: visits to the depot, and operations that touched no cache.
   var magazineMisses = 0
+  /// Frees of another node's objects.
+  var remoteFrees = 0
   /// Restartable sections that the kernel aborted.
   var aborts = 0
 
@@ -63,12 +74,14 @@ struct AllocatorTraffic: Codable, Equatable, Sendable {
       depotPuts: late.depotPuts - early.depotPuts, slabTakes: late.slabTakes - early.slabTakes,
       slabPuts: late.slabPuts - early.slabPuts, slabsCreated: late.slabsCreated - early.slabsCreated,
       slabsReleased: late.slabsReleased - early.slabsReleased,
-      magazineMisses: late.magazineMisses - early.magazineMisses, aborts: late.aborts - early.aborts)
+      magazineMisses: late.magazineMisses - early.magazineMisses, remoteFrees: late.remoteFrees - early.remoteFrees,
+      aborts: late.aborts - early.aborts)
   }
 }
 
 extension AllocatorUnderTest {
   var pageOrders: ClosedRange<Int> { 0...10 }
+  var shrinkingNeverFails: Bool { false }
   func usableSize(of block: UnsafeMutableRawPointer) -> Int? { nil }
   func trim() -> Int { 0 }
   var committedBytes: Int? { nil }

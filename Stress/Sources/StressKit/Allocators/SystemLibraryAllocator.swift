@@ -17,12 +17,12 @@ struct SystemLibraryAllocator: AllocatorUnderTest {
 
   func reallocate(
     _ block: UnsafeMutableRawPointer, size: Int, alignment: Int, newSize: Int
-  ) -> UnsafeMutableRawPointer? {
-    guard alignment > 16 else { return realloc(block, newSize) }
+  ) -> ResizedBlock? {
+    guard alignment > 16 else { return realloc(block, newSize).map { ResizedBlock(address: $0, size: newSize) } }
     guard let moved = allocate(size: newSize, alignment: alignment, zeroed: false) else { return nil }
     memcpy(moved, block, min(size, newSize))
     free(block)
-    return moved
+    return ResizedBlock(address: moved, size: newSize)
   }
 
   func usableSize(of block: UnsafeMutableRawPointer) -> Int? { malloc_usable_size(block) }

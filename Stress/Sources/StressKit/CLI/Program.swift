@@ -4,7 +4,7 @@ import Foundation
 /// The program: parses its arguments, runs a subcommand, and ends with its status.
 ///
 /// Status: 0 all is well · 1 a check failed · 64 bad arguments · 65 a bad trace · 66 a file that cannot be read ·
-/// 73 a file that cannot be written · 130 interrupted.
+/// 69 the machine does not offer what was asked for · 73 a file that cannot be written · 130 interrupted.
 public enum Program {
   /// An ordinary function: nothing that it starts belongs to the main actor.
   public static func main() -> Never {

@@ -58,7 +58,9 @@ struct ReplayCommand: ParsableCommand {
   private func runChild() throws {
     let trace = try Self.load(traces[0])
     guard let name = AllocatorName(rawValue: on ?? "") else { throw Exit.badArgument("--child needs --on") }
-    let result = try name.open(RunOptions()) { ReplayChild.measure(trace, on: $0, serial: serial) }
+    var options = RunOptions()
+    options.mixesForms = false
+    let result = try name.open(options, for: ReplayUse(trace: trace, serial: serial))
     FileHandle.standardOutput.write(try JSONEncoder().encode(result))
     if result.failure != nil { throw Exit(status: 1) }
   }
@@ -76,5 +78,15 @@ struct ReplayCommand: ParsableCommand {
     } catch {
       throw Exit(status: 66, message: "cannot read '\(file)'")
     }
+  }
+}
+
+/// A replay in this process.
+private struct ReplayUse: AllocatorUse {
+  let trace: Trace
+  let serial: Bool
+
+  func callAsFunction(_ allocator: some AllocatorUnderTest) -> ReplayResult {
+    ReplayChild.measure(trace, on: allocator, serial: serial)
   }
 }

@@ -24,7 +24,7 @@ struct RunCommand: ParsableCommand {
     if let json { try Output.checkWritable(json) }
     guard let name = AllocatorName(rawValue: options.allocator) else { throw Exit.badArgument("no allocator") }
     cs_crash_install()
-    let report = try name.open(options) { Self.make($0, options) }
+    let report = try name.open(options, for: WatchedRun(options: options))
     Output.print(report.text)
     if let json { try Output.write(try report.json(), to: json) }
     if report.outcome == .failed { report.failureLines.dropFirst().forEach(Program.complain) }
@@ -69,23 +69,5 @@ struct RunCommand: ParsableCommand {
     }
     options.allocator = allocator
     return options
-  }
-
-  /// An ordinary function, so that the handlers of the sources belong to no actor.
-  private static func make(_ allocator: some AllocatorUnderTest, _ options: RunOptions) -> Report {
-    let runner = Runner(allocator, options)
-    let interrupt = Interrupt { runner.stop() }
-    let start = cs_now()
-    let progress = Progress {
-      let place = runner.position.now
-      let seconds = Double(cs_now() - start) / 1e9
-      return "\(seconds.fixed(1)) s\(options.operations == nil ? " of \(options.seconds.brief)" : "")  "
-        + "\(place.scenario) \(place.phase)/\(place.phases)  \(runner.run.control.progress.grouped) operations"
-        + (place.interrupted ? "  stopping" : "")
-    }
-    let report = runner.makeRun()
-    progress.end()
-    interrupt.end()
-    return report
   }
 }

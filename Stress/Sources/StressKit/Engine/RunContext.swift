@@ -34,6 +34,9 @@ struct RunOptions: Codable, Equatable, Sendable {
   /// The hard limit on the heap's committed bytes.
   var limit: Int?
 
+  /// Whether all forms of allocating and freeing are used, or only the usual ones (in a replay).
+  var mixesForms = true
+
   /// The command that makes this run again.
   var command: String {
     var words = ["kstress run --seed \(seed) --threads \(threads)"]

@@ -77,14 +77,18 @@ final class Worker<Tested: AllocatorUnderTest>: @unchecked Sendable {
   func reallocate(_ block: Block, size: Int) -> Block {
     guard verify(block), release(block) else { return .none }
     let start = cs_now()
-    let memory = run.allocator.reallocate(
+    let resized = run.allocator.reallocate(
       block.pointer, size: block.size, alignment: Int(block.alignment), newSize: size)
     latency.record(.reallocate, cs_now() &- start)
-    guard let memory else {
+    guard let resized else {
       refused("\(block.size) to \(size) bytes")
+      if size <= block.size, run.allocator.shrinkingNeverFails {
+        fail(.refusal, "\(block.description): shrinking to \(size) bytes was refused")
+      }
       guard claim(block.address, block.size, "refused reallocation"), verify(block) else { return .none }
       return block
     }
+    let memory = resized.address
     let kept = min(size, block.size)
     if let wrong = Stamp.firstWrongByte(block.stamp, in: memory, size: kept, whole: kept == block.size) {
       fail(.content, "reallocation of \(block.description) to \(size) bytes at \(memory) lost byte \(wrong)")
@@ -93,9 +97,9 @@ final class Worker<Tested: AllocatorUnderTest>: @unchecked Sendable {
     ledger.blocksChecked += 1
     ledger.bytesChecked += Stamp.checkedBytes(size: kept)
     ledger.reallocated += 1
-    ledger.bytesAllocated += size
+    ledger.bytesAllocated += resized.size
     ledger.bytesFreed += block.size
-    return stamped(memory, size: size, alignment: Int(block.alignment), order: -1)
+    return stamped(memory, size: resized.size, alignment: Int(block.alignment), order: -1)
   }
 
   // MARK: Checks

@@ -10,7 +10,8 @@ struct WorkerAllocator<Tested: AllocatorUnderTest>: Allocator {
 
   static var minAlignment: Int { 16 }
   /// Whole granules.
-  static func usableSize(for layout: Layout) -> Int { (layout.size + 15) & ~15 }
+  static func usableSize(for layout: Layout) -> Int { wholeGranules(layout.size) }
+  private static func wholeGranules(_ size: Int) -> Int { (size + 15) & ~15 }
 
   func allocate(
     _ layout: Layout, flags: AllocFlags, node: NumaNode
@@ -64,18 +65,19 @@ struct WorkerAllocator<Tested: AllocatorUnderTest>: Allocator {
     let address = UInt(bitPattern: block)
     guard worker.release(address, oldSize, { "value of \(oldSize) bytes at \(block)" }) else { throw .outOfMemory }
     let start = cs_now()
-    let memory = worker.run.allocator.reallocate(block, size: oldSize, alignment: old.alignment, newSize: newSize)
+    let resized = worker.run.allocator.reallocate(block, size: oldSize, alignment: old.alignment, newSize: newSize)
     worker.latency.record(.reallocate, cs_now() &- start)
-    guard let memory else {
+    guard let resized else {
       worker.refused("\(oldSize) to \(newSize) bytes")
       _ = worker.claim(address, oldSize, "refused reallocation")
       throw .outOfMemory
     }
     worker.ledger.reallocated += 1
-    worker.ledger.bytesAllocated += newSize
+    let (memory, keptSize) = (resized.address, max(newSize, Self.wholeGranules(resized.size)))
+    worker.ledger.bytesAllocated += keptSize
     worker.ledger.bytesFreed += oldSize
-    guard worker.claim(UInt(bitPattern: memory), newSize, "reallocation") else { throw .outOfMemory }
+    guard worker.claim(UInt(bitPattern: memory), keptSize, "reallocation") else { throw .outOfMemory }
     worker.tick()
-    return UnsafeMutableRawBufferPointer(start: memory, count: newSize)
+    return UnsafeMutableRawBufferPointer(start: memory, count: keptSize)
   }
 }

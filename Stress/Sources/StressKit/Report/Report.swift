@@ -89,7 +89,9 @@ struct Report: Codable, Sendable {
   mutating func note(traffic: AllocatorTraffic) {
     self.traffic = traffic
     let served = books.allocated + books.freed
-    if served > 0 { magazineHitRate = max(0, 1 - Double(traffic.magazineMisses) / Double(served)) }
+    if served > 0, traffic.mode != "shared" {
+      magazineHitRate = max(0, 1 - Double(traffic.magazineMisses) / Double(served))
+    }
   }
 
   /// The median of a thousand readings, back to back.

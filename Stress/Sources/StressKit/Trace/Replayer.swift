@@ -104,10 +104,10 @@ struct Replayer<Tested: AllocatorUnderTest>: Sendable {
       check(old, event.previous, oldSize, index)
       addresses[Int(event.previous)] = 0
       guard
-        let memory = allocator.reallocate(old, size: oldSize, alignment: 1 << Int(shift), newSize: size)
+        let resized = allocator.reallocate(old, size: oldSize, alignment: 1 << Int(shift), newSize: size)
       else { return wrong.set("event \(index): from \(oldSize) to \(size) bytes, refused") }
-      if min(size, oldSize) >= 8 { check(memory, event.previous, min(size, oldSize), index) }
-      publish(memory, event.block, size, shift)
+      if min(size, oldSize) >= 8 { check(resized.address, event.previous, min(size, oldSize), index) }
+      publish(resized.address, event.block, resized.size, shift)
     case .free:
       free(event.block, index)
     }

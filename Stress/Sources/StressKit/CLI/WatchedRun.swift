@@ -1,0 +1,23 @@
+import CStress
+
+/// A run with its progress line and its answer to Ctrl-C.
+struct WatchedRun: AllocatorUse {
+  let options: RunOptions
+
+  func callAsFunction(_ allocator: some AllocatorUnderTest) -> Report {
+    let runner = Runner(allocator, options)
+    let interrupt = Interrupt { runner.stop() }
+    let start = cs_now()
+    let total = options.operations == nil ? " of \(options.seconds.brief)" : ""
+    let progress = Progress {
+      let place = runner.position.now
+      let seconds = Double(cs_now() - start) / 1e9
+      return "\(seconds.fixed(1)) s\(total)  \(place.scenario) \(place.phase)/\(place.phases)"
+        + "  \(runner.run.control.progress.grouped) operations" + (place.interrupted ? "  stopping" : "")
+    }
+    let report = runner.makeRun()
+    progress.end()
+    interrupt.end()
+    return report
+  }
+}
