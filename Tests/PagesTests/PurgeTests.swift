@@ -77,3 +77,15 @@ func `what is purged reads as zero and is clean until it is freed again`(frames:
   #expect(arena.region.free(first, frames: 512) && arena.region.purge(upTo: .max) == 0)
   #expect(!isZero(arena, first, 1))
 }
+
+@Test func `a purge that lost frames of a row to others takes the rest`() throws {
+  let arena = try Arena(reservedFrames: 512)
+  let region = arena.region
+  let first = try #require(region.allocate(frames: 40))
+  #expect(region.free(first, frames: 40) && region.allocate(at: first.advanced(by: 3), frames: 30))
+  fill(arena, first.advanced(by: 3), 30)
+  #expect(region.purgeRow(0, Row.mask(40)) == 10)
+  #expect(region.validate() == nil && region.statistics().allocatedFrames == 30)
+  #expect(region.statistics().dirtyFrames == 0 && !isZero(arena, first.advanced(by: 3), 1))
+  #expect(region.purgeRow(0, Row.mask(from: 3, count: 30)) == 0 && region.validate() == nil)
+}

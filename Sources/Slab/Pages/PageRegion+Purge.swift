@@ -85,7 +85,7 @@ extension PageRegion {
   }
 
   /// Purges those of `wanted` that are still free.
-  private func purgeRow(_ row: Int, _ wanted: UInt64) -> Int {
+  func purgeRow(_ row: Int, _ wanted: UInt64) -> Int {
     let block = row / Frames.rowsPerBlock
     let count = wanted.nonzeroBitCount
     guard reserve(block, count) != nil else { return 0 }  // (B) (F)
