@@ -21,7 +21,9 @@ let package = Package(
       name: "kbench",
       dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")]),
     // The hit paths as functions of their own, to be disassembled by Scripts/check-instructions.
-    .executableTarget(name: "kprobe", dependencies: [core]),
+    .executableTarget(
+      name: "kprobe",
+      dependencies: [core, .product(name: "KAlloc", package: "kalloc")]),
     // Why an array of pointers: the ways to keep a CPU's free objects, side by side. C throughout.
     .executableTarget(name: "kfrontends"),
     // How much memory the allocator takes, for Scripts/check-memory.
