@@ -79,6 +79,7 @@ extension HeapState {
   private func open(_ cache: LocalCache, _ stack: StackIndex, _ home: NodeIndex) {
     let index = cache.index
     guard let region = outgoingRegion(index) else { return }
+    regionIsUsed(index)
     let array = UInt64(UInt(bitPattern: unsafe region.base)) &+ UInt64(outgoing.arrayOffset(stack, home))
     let offset = outgoing.offset(stack, home)
     _ = cache.replace(index, offset &+ Int(KA_STACK_TOP), 0, array)
