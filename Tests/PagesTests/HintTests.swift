@@ -27,12 +27,14 @@ private func hints(_ region: PageRegion, _ block: Int) -> Int {
   #expect(region.free(FrameIndex(192), frames: 320) && hints(region, 0) == 0xff && region.validate() == nil)
 }
 
-@Test func `frames that others have reserved are not hinted at`() throws {
+// The number in the block word must not lower what the rows say: schedule "a2 b5 c69 a2" of the model's scenario
+// pages-hints-orders lost a hint that way.
+@Test func `frames that others have reserved stay hinted at`() throws {
   let arena = try Arena(givenFrames: 512, shift: 4)
   let region = arena.region
-  #expect(region.reserve(0, 500) != nil && region.survey(0) == 3)
+  #expect(region.reserve(0, 500) != nil && region.survey(0) == Tier.row)
   region.lower(0, from: 0)
-  #expect(hints(region, 0) == 0b1111)
+  #expect(hints(region, 0) == 0x7f)
   region.returnFrames(0, 500, order: -1)
   #expect(hints(region, 0) == 0xff && region.validate() == nil)
 }

@@ -20,8 +20,9 @@ extension PageRegion {
       let bits = Row(bits: rowWord(row).loadSequentiallyConsistent())  // (C) search looks again
       if let order = bits.largestOrder, order > tier { tier = order }
     }
-    // Frames that others have reserved are not there to be taken.
-    while tier >= 0 && 1 << tier > word.free { tier -= 1 }
+    // The number does not lower this, although frames that others have reserved are not there to be taken: of two frees
+    // that together make a run, the one that cleared its bits first may be the last to add its frames, and raises only
+    // what it saw then.
     return tier
   }
 
