@@ -1,0 +1,1 @@
+../../../../Sources/KAllocAtomics/include/ka_system.h

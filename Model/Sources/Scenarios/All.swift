@@ -1,0 +1,4 @@
+import Explorer
+
+/// Every scenario.
+public let allScenarios: [Scenario] = pageScenarios + growthScenarios + slabScenarios

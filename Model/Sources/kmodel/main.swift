@@ -1,0 +1,45 @@
+// The command: kmodel list | run | replay. See `kmodel` without arguments.
+
+import Explorer
+import KAllocAtomics
+import Scenarios
+
+let usage = """
+  kmodel list                              the scenarios
+  kmodel run [NAME…] [--seconds N] [--mutation N]
+                                           explores them, each for at most N seconds (default 20); a name may end in *
+  kmodel replay NAME "SCHEDULE" [--mutation N]
+                                           runs one schedule and prints what happens
+
+  A schedule is what a failing run prints: "a12.1 b3" is 12 operations of thread a, the last of which finds the value
+  before the newest, then 3 of thread b, then everybody to the end.
+  """
+
+setvbuf(stdout, nil, _IOLBF, 0)
+var words = Array(CommandLine.arguments.dropFirst())
+let seconds = Double(option("--seconds") ?? "20") ?? 20
+let mutation = UInt32(option("--mutation") ?? "0") ?? 0
+let isTerse = flag("--terse")
+prepareMachine()
+km_set_mutation(mutation)
+
+switch words.first {
+case "list": list()
+case "run": exit(run(selected(words.dropFirst())) ? 0 : 1)
+case "replay" where words.count == 3: exit(replay(words[1], words[2]) ? 0 : 1)
+default:
+  print(usage)
+  exit(64)
+}
+
+func option(_ name: String) -> String? {
+  guard let place = words.firstIndex(of: name), place + 1 < words.count else { return nil }
+  defer { words.removeSubrange(place...place + 1) }
+  return words[place + 1]
+}
+
+func flag(_ name: String) -> Bool {
+  guard let place = words.firstIndex(of: name) else { return false }
+  words.remove(at: place)
+  return true
+}
