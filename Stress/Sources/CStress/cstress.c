@@ -57,18 +57,22 @@ void cs_crash_message(const char *text) {
   __atomic_store_n(&message_bytes, bytes, __ATOMIC_RELEASE);
 }
 
+static struct sigaction earlier[NSIG];
+
 static void crashed(int signal_number) {
-  // SA_RESETHAND has put the default action back: returning runs into the same fault again and ends the process.
-  size_t bytes = __atomic_load_n(&message_bytes, __ATOMIC_ACQUIRE);
+  // What was there before (Swift's backtraces, or the default) comes back: returning runs into the same fault again.
+  sigaction(signal_number, &earlier[signal_number], NULL);
+  size_t bytes = __atomic_exchange_n(&message_bytes, 0, __ATOMIC_ACQUIRE);
   if (write(STDERR_FILENO, message, bytes) < 0) return;
   if (signal_number == SIGABRT || signal_number == SIGTRAP) raise(signal_number);
 }
 
 void cs_crash_install(void) {
   static const int signals[] = { SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGABRT };
-  struct sigaction action = { .sa_handler = crashed, .sa_flags = SA_RESETHAND };
+  struct sigaction action = { .sa_handler = crashed, .sa_flags = SA_NODEFER };
   sigemptyset(&action.sa_mask);
-  for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) sigaction(signals[i], &action, NULL);
+  for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) 
+    sigaction(signals[i], &action, &earlier[signals[i]]);
 }
 
 static uint64_t status_kilobytes(const char *key) {

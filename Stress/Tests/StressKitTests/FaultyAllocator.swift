@@ -114,7 +114,8 @@ struct FaultyAllocator: AllocatorUnderTest {
   var limit: Int? { state.limit.load(ordering: .relaxed) }
   func setLimit(_ bytes: Int) { state.limit.store(bytes, ordering: .relaxed) }
   func validate() -> String? { fault == .failsValidation ? "a slab has lost an object" : nil }
-  func exerciseScratchHeap(seed: UInt64) -> String? {
-    fault == .leaksInScratchHeap ? "destroy left 3 objects behind" : nil
+  var makesScratchHeaps: Bool { true }
+  func exerciseScratchHeap(seed: UInt64) -> ScratchResult {
+    ScratchResult(failure: fault == .leaksInScratchHeap ? "destroy left 3 objects behind" : nil, blocks: 1)
   }
 }

@@ -51,6 +51,7 @@ private func report(
     (.failsValidation, .churn, .structure),
     (.understatesUsable, .churn, .usableSize),
     (.leaksInScratchHeap, .trim, .scratchHeap),
+    (.leaksInScratchHeap, .heaps, .scratchHeap),
   ])
   func `a fault is found`(_ fault: FaultyAllocator.Fault, _ name: ScenarioName, _ kind: Failure.Kind) throws {
     let steps: [ScenarioName: Int] = [.burst: 50, .exhaustion: 3, .handoff: 400]

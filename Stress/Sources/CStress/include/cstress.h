@@ -54,7 +54,8 @@ uint64_t cs_cpu_time(void);
 
 /// What to write to standard error should the process crash (a trap in the allocator, a bad access). Copied.
 void cs_crash_message(const char *_Nonnull text);
-/// Catches SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE and SIGABRT once: writes the message, then dies of the signal.
+/// Catches SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE and SIGABRT: writes the message once, then leaves the signal to
+/// whoever had it before.
 void cs_crash_install(void);
 
 /// Bytes of memory that count as this process's own now (VmRSS) and at most so far (VmHWM); 0 where unknown.

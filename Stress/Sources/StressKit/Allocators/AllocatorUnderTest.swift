@@ -37,8 +37,10 @@ protocol AllocatorUnderTest: Sendable {
   func validate() -> String?
   func traffic() -> AllocatorTraffic?
 
-  /// Creates a heap beside this one, uses it, and destroys it; what went wrong, or `nil`.
-  func exerciseScratchHeap(seed: UInt64) -> String?
+  /// Creates a heap beside this one, uses it from several threads, and destroys it.
+  func exerciseScratchHeap(seed: UInt64) -> ScratchResult
+  /// Whether there can be more heaps than one.
+  var makesScratchHeaps: Bool { get }
 }
 
 /// A block after a change of size, and the size that it goes by from then on: the one asked for, or more, where a block
@@ -46,6 +48,19 @@ protocol AllocatorUnderTest: Sendable {
 struct ResizedBlock {
   var address: UnsafeMutableRawPointer
   var size: Int
+}
+
+/// What became of a heap that was made for a moment.
+struct ScratchResult: Sendable {
+  /// What went wrong.
+  var failure: String?
+  /// Blocks that were allocated, checked and given back.
+  var blocks = 0
+
+  mutating func add(_ other: Self) {
+    failure = failure ?? other.failure
+    blocks += other.blocks
+  }
 }
 
 /// Counts that only the allocator knows. Differences of two of them describe a run.
@@ -89,5 +104,6 @@ extension AllocatorUnderTest {
   func setLimit(_ bytes: Int) {}
   func validate() -> String? { nil }
   func traffic() -> AllocatorTraffic? { nil }
-  func exerciseScratchHeap(seed: UInt64) -> String? { nil }
+  func exerciseScratchHeap(seed: UInt64) -> ScratchResult { ScratchResult() }
+  var makesScratchHeaps: Bool { false }
 }

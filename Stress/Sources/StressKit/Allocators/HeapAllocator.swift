@@ -10,6 +10,7 @@ struct HeapAllocator: AllocatorUnderTest {
 
   var name: String { "kalloc" }
   var shrinkingNeverFails: Bool { true }
+  var makesScratchHeaps: Bool { true }
 
   func allocate(size: Int, alignment: Int, zeroed: Bool) -> UnsafeMutableRawPointer? {
     if zeroed { return allocateFully(size, alignment, [.kernel, .zero]) }
@@ -57,45 +58,5 @@ struct HeapAllocator: AllocatorUnderTest {
       slabsCreated: statistics.slabsMade, slabsReleased: statistics.slabsEnded,
       magazineMisses: statistics.refills + statistics.flushes + statistics.shared,
       remoteFrees: statistics.remoteFrees, aborts: statistics.aborts)
-  }
-}
-
-extension HeapAllocator {
-  /// A small heap of one to four simulated nodes: some thousand blocks, half of them given back out of order, a trim, the
-  /// rest, and the end.
-  func exerciseScratchHeap(seed: UInt64) -> String? {
-    var random = RandomSource(seed: seed, stream: 77)
-    var configuration = HeapConfiguration()
-    configuration.mode = heap.mode
-    configuration.windowBytes = 64 << 20
-    do {
-      configuration.topology = try Topology.simulated(nodes: 1 + random.below(4))
-      let scratch = try Heap.create(configuration)
-      let blocks = MappedArray<Block>(count: 1024)
-      defer { blocks.unmap() }
-      for slot in 0..<blocks.count {
-        let size = SizeMix.small.draw(&random).size
-        guard let memory = scratch.allocate(size: size) else { return "a new heap refused \(size) bytes" }
-        let address = UInt(bitPattern: memory)
-        let stamp = Stamp.make(seed: seed, address: address, size: size, serial: UInt64(slot))
-        Stamp.write(stamp, to: memory, size: size)
-        blocks[slot] = Block(address: address, size: size, stamp: stamp, alignment: 16, order: -1, owner: 0)
-      }
-      for part in 0..<2 {
-        for slot in stride(from: part, to: blocks.count, by: 2) {
-          let block = blocks[slot]
-          if let wrong = Stamp.firstWrongByte(block.stamp, in: block.pointer, size: block.size) {
-            return "a new heap's \(block.description): byte \(wrong) changed"
-          }
-          scratch.deallocate(block.pointer, size: block.size)
-        }
-        _ = scratch.trim()
-        if let wrong = scratch.validate() { return "a new heap's validate: \(wrong)" }
-      }
-      guard scratch.committedBytes == 0 else { return "a new heap keeps \(scratch.committedBytes) bytes" }
-      return scratch.destroy() ? nil : "a new heap without blocks could not be destroyed"
-    } catch {
-      return "a new heap: \(error)"
-    }
   }
 }

@@ -51,7 +51,7 @@ extension Scenario {
 
 /// The scenarios by name, in the order in which a run makes them.
 enum ScenarioName: String, CaseIterable, Sendable {
-  case churn, handoff, burst, pages, boxes, exhaustion, threads, oversubscription, trim
+  case churn, handoff, burst, pages, boxes, exhaustion, threads, oversubscription, trim, heaps
 
   var summary: String {
     switch self {
@@ -64,6 +64,7 @@ enum ScenarioName: String, CaseIterable, Sendable {
     case .threads: "threads that come, allocate and go; their blocks are freed by later ones"
     case .oversubscription: "64 threads on the cores there are, preempted anywhere"
     case .trim: "churn while another thread trims, reads the statistics, and creates and destroys heaps"
+    case .heaps: "heaps that begin with several threads at once, and end, while others do the same"
     }
   }
 
@@ -78,6 +79,7 @@ enum ScenarioName: String, CaseIterable, Sendable {
     case .threads: ThreadChurn(run)
     case .oversubscription: Churn(run, name: self, workers: max(64, run.options.threads), mix: .small)
     case .trim: TrimWhileRunning(run)
+    case .heaps: ScratchHeaps(run)
     }
   }
 

@@ -1,0 +1,80 @@
+import CStress
+import Dispatch
+import Slab
+
+// Heaps that begin and end. What is rare in a heap's life is frequent here: the first allocation of each class on each
+// CPU, made by several threads at the same moment, and the end of everything.
+
+extension HeapAllocator {
+  static var scratchThreads: Int { 3 }
+
+  /// A small heap of one to four simulated nodes, on which a few threads begin at once: some hundred blocks each, half of
+  /// them given back, a trim, the rest, a look at everything, and the end.
+  func exerciseScratchHeap(seed: UInt64) -> ScratchResult {
+    var random = RandomSource(seed: seed, stream: 77)
+    var configuration = HeapConfiguration()
+    configuration.mode = heap.mode
+    configuration.windowBytes = 64 << 20
+    do {
+      configuration.topology = try Topology.simulated(nodes: 1 + random.below(4))
+      let scratch = try Heap.create(configuration)
+      let gate = MappedArray<UInt64>(count: 1)
+      defer { gate.unmap() }
+      let outcome = Guarded(ScratchResult())
+      let group = DispatchGroup()
+      for thread in 0..<Self.scratchThreads {
+        group.enter()
+        Crew.startThread {
+          // Relaxed: the gate only lets the threads begin together.
+          while cs_load_relaxed(gate.base) == 0 {}
+          let result = Self.exercise(scratch, seed: seed &+ UInt64(thread) << 32)
+          outcome.withLock { $0.add(result) }
+          group.leave()
+        }
+      }
+      cs_store_relaxed(gate.base, 1)
+      group.wait()
+      var result = outcome.withLock { $0 }
+      guard result.failure == nil else { return result }
+      _ = scratch.trim()
+      if let wrong = scratch.validate() { result.failure = "a new heap's validate: \(wrong)" }
+      if scratch.committedBytes != 0 { result.failure = "a new heap keeps \(scratch.committedBytes) bytes" }
+      guard result.failure == nil else { return result }
+      if !scratch.destroy() { result.failure = "a new heap without blocks could not be destroyed" }
+      return result
+    } catch {
+      return ScratchResult(failure: "a new heap: \(error)")
+    }
+  }
+
+  private static func exercise(_ scratch: Heap, seed: UInt64) -> ScratchResult {
+    var random = RandomSource(seed: seed, stream: 78)
+    var result = ScratchResult()
+    let blocks = MappedArray<Block>(count: 256)
+    defer { blocks.unmap() }
+    for slot in 0..<blocks.count {
+      let size = SizeMix.small.draw(&random).size
+      guard let memory = scratch.allocate(size: size) else {
+        result.failure = "a new heap refused \(size) bytes"
+        return result
+      }
+      let address = UInt(bitPattern: memory)
+      let stamp = Stamp.make(seed: seed, address: address, size: size, serial: UInt64(slot))
+      Stamp.write(stamp, to: memory, size: size)
+      blocks[slot] = Block(address: address, size: size, stamp: stamp, alignment: 16, order: -1, owner: 0)
+    }
+    for part in 0..<2 {
+      for slot in stride(from: part, to: blocks.count, by: 2) {
+        let block = blocks[slot]
+        if let wrong = Stamp.firstWrongByte(block.stamp, in: block.pointer, size: block.size) {
+          result.failure = "a new heap's \(block.description): byte \(wrong) changed"
+          return result
+        }
+        scratch.deallocate(block.pointer, size: block.size)
+        result.blocks += 1
+      }
+      if random.once(in: 4) { _ = scratch.trim() }
+    }
+    return result
+  }
+}
