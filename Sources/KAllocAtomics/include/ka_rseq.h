@@ -181,10 +181,11 @@ not_done:
   return 0;
 }
 
-/// On CPU `cpu`, whose gate (the region's first word) is 0: replaces the word at `offset` of its region, where it holds
-/// `expected`, by `desired`. False: not done.
+/// On CPU `cpu`, whose gate (the region's first word) is 0 and whose word at `guard_offset` holds `guard`: replaces the
+/// word at `offset` of its region, where it holds `expected`, by `desired`. False: not done.
 KA_INLINE bool ka_section_replace(
-    ka_heap *_Nonnull heap, uint64_t cpu, uint64_t offset, uint64_t expected, uint64_t desired) {
+    ka_heap *_Nonnull heap, uint64_t cpu, uint64_t guard_offset, uint64_t guard, uint64_t offset, uint64_t expected,
+    uint64_t desired) {
   uint64_t region;
   __asm__ volatile goto(
       KA_SECTION_BEGIN
@@ -192,13 +193,15 @@ KA_INLINE bool ka_section_replace(
       "jne %l[not_done]\n"
       "cmpq $0, (%[region])\n"
       "jne %l[not_done]\n"
+      "cmpq %[guard], (%[region],%[guard_offset])\n"
+      "jne %l[not_done]\n"
       "cmpq %[expected], (%[region],%[offset])\n"
       "jne %l[not_done]\n"
       "movq %[desired], (%[region],%[offset])\n"
       KA_SECTION_END
       : [region] "=&r"(region)
       : [rseq] "r"(KA_RSEQ_OFFSET()), [regions] "m"(heap->regions), [cpu] "r"(cpu), [offset] "r"(offset),
-        [expected] "r"(expected), [desired] "r"(desired)
+        [expected] "r"(expected), [desired] "r"(desired), [guard_offset] "r"(guard_offset), [guard] "r"(guard)
       : "memory", "cc"
       : not_done);
   return true;
@@ -350,7 +353,8 @@ not_done:
 }
 
 KA_INLINE bool ka_section_replace(
-    ka_heap *_Nonnull heap, uint64_t cpu, uint64_t offset, uint64_t expected, uint64_t desired) {
+    ka_heap *_Nonnull heap, uint64_t cpu, uint64_t guard_offset, uint64_t guard, uint64_t offset, uint64_t expected,
+    uint64_t desired) {
   uint64_t region, word, rseq = ka_rseq_area();
   if (!rseq) return false;
   __asm__ volatile goto(
@@ -360,6 +364,9 @@ KA_INLINE bool ka_section_replace(
       "b.ne %l[not_done]\n"
       "ldr %[word], [%[region]]\n"
       "cbnz %[word], %l[not_done]\n"
+      "ldr %[word], [%[region], %[guard_offset]]\n"
+      "cmp %[word], %[guard]\n"
+      "b.ne %l[not_done]\n"
       "ldr %[word], [%[region], %[offset]]\n"
       "cmp %[word], %[expected]\n"
       "b.ne %l[not_done]\n"
@@ -367,7 +374,7 @@ KA_INLINE bool ka_section_replace(
       KA_SECTION_END
       : [region] "=&r"(region), [word] "=&r"(word)
       : [rseq] "r"(rseq), [regions] "m"(heap->regions), [cpu] "r"(cpu), [offset] "r"(offset),
-        [expected] "r"(expected), [desired] "r"(desired)
+        [expected] "r"(expected), [desired] "r"(desired), [guard_offset] "r"(guard_offset), [guard] "r"(guard)
       : "memory", "cc"
       : not_done);
   return true;
@@ -385,7 +392,8 @@ KA_INLINE uint64_t ka_section_pop_batch(
 KA_INLINE uint64_t ka_section_push_batch(
     ka_heap *_Nonnull heap, uint64_t stack, const uint64_t *_Nonnull source_end, uint64_t limit) { return 0; }
 KA_INLINE bool ka_section_replace(
-    ka_heap *_Nonnull heap, uint64_t cpu, uint64_t offset, uint64_t expected, uint64_t desired) { return false; }
+    ka_heap *_Nonnull heap, uint64_t cpu, uint64_t guard_offset, uint64_t guard, uint64_t offset, uint64_t expected,
+    uint64_t desired) { return false; }
 
 #endif
 

@@ -23,13 +23,15 @@ import KAllocAtomics
 
 extension HeapState {
   /// Returns the pointers in every CPU's stacks to slabs and rows. Concurrent; CPUs that somebody else drains, and
-  /// threads that are inside an operation, are left out.
-  func drainAll() {
+  /// threads that are inside an operation, are left out: of any heap, as a thread is busy or not, whichever heap it is in.
+  ///
+  /// - Parameter alone: nobody else uses this heap (it ends), so that a busy thread is one that is in another heap.
+  func drainAll(alone: Bool = false) {
     if mode == .shared { return }
     let drain = control(.drains).fetchAddRelaxed(1) &+ 1
     let used = regionsUsed
     for index in 0..<used { stop(index, drain) }
-    if mode == .rseq { drainCPUs(used, drain) } else { drainThreads(used, drain) }
+    if mode == .rseq { drainCPUs(used, drain) } else { drainThreads(used, drain, alone) }
     for index in 0..<used where holds(index, drain) { release(index) }
   }
 
@@ -42,15 +44,15 @@ extension HeapState {
     for index in 0..<used where holds(index, drain) { close(index) }
   }
 
-  private func drainThreads(_ used: Int, _ drain: UInt64) {
+  private func drainThreads(_ used: Int, _ drain: UInt64, _ alone: Bool) {
     let everyoneSeesTheGate = ka_barrier_threads() == KA_BARRIER_DONE
     let own = ka_thread_slot()
     for index in 0..<used where holds(index, drain) {
       let slot = Int32(truncatingIfNeeded: index)
-      let claimed = !everyoneSeesTheGate && slot != own && ka_thread_slot_claim(slot)
+      let claimed = !alone && !everyoneSeesTheGate && slot != own && ka_thread_slot_claim(slot)
       // (T) acquire; 0 is the state that the owner's last operation left.
       let idle = unsafe AtomicWord(ka_thread_busy(slot)).loadAcquire() == 0
-      if idle && (everyoneSeesTheGate || slot == own || claimed) {
+      if alone || idle && (everyoneSeesTheGate || slot == own || claimed) {
         intercept(index)
         take(index)
         close(index)

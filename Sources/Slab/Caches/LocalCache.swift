@@ -149,15 +149,22 @@ struct LocalCache {
     } ?? 0
   }
 
-  /// Replaces one word of a stack on region `index`, where it holds `expected` and the gate is open.
-  func replace(_ index: Int, _ offset: Int, _ expected: UInt64, _ desired: UInt64) -> Bool {
+  /// Replaces one word of a stack on region `index`, where it holds `expected`, the gate is open, and the word at
+  /// `guardOffset` holds `guardWord`: what an earlier step left, unless the region was drained since, or that step was
+  /// not done because the thread was on another CPU at that moment.
+  @discardableResult
+  func replace(
+    _ index: Int, _ offset: Int, _ expected: UInt64, _ desired: UInt64, where guardOffset: Int, holds guardWord: UInt64
+  ) -> Bool {
     if slot < 0 {
       return unsafe ka_section_replace(
-        handle, UInt64(truncatingIfNeeded: index), UInt64(truncatingIfNeeded: offset), expected, desired)
+        handle, UInt64(truncatingIfNeeded: index), UInt64(truncatingIfNeeded: guardOffset), guardWord,
+        UInt64(truncatingIfNeeded: offset), expected, desired)
     }
     return exclusively { region in
+      let guarding = unsafe AtomicWord((region.base + guardOffset).assumingMemoryBound(to: UInt64.self))
       let word = unsafe AtomicWord((region.base + offset).assumingMemoryBound(to: UInt64.self))
-      if word.loadRelaxed() != expected { return nil }
+      if guarding.loadRelaxed() != guardWord || word.loadRelaxed() != expected { return nil }
       word.storeRelaxed(desired)
       return true
     } ?? false
@@ -185,17 +192,29 @@ struct LocalCache {
   }
 
   /// Opens the stack on the current CPU. Several threads of that CPU may be at it at once: each step is a replacement
-  /// that only the first of them makes, and every intermediate state lets no operation pass.
+  /// that only the first of them makes, and only after the step before it, so that no drain or migration between two
+  /// steps leaves a stack with limits and without a top. Every intermediate state lets no operation pass: `begin` comes
+  /// before `top`, because a top above begin is an object, and `room` after both.
   func open(_ info: StackInfo) {
     let index = index
     state.regionIsUsed(index)
     let array = region(index).array(info)
     let offset = CPURegion.offset(info.stack)
-    _ = replace(index, offset &+ Int(KA_STACK_TOP), 0, array)
-    _ = replace(index, offset &+ Int(KA_STACK_BEGIN), 0, array)
     let limit = array &+ UInt64(min(StackInfo.firstCapacity, info.capacity) &* 8)
-    _ = replace(index, offset &+ Int(KA_STACK_ROOM), 0, limit)
-    if state.nodeCount == 1 { _ = replace(index, offset &+ Int(KA_STACK_END), 0, limit) }
+    open(index, offset, array, limit)
+    if state.nodeCount == 1 {
+      replace(index, offset &+ Int(KA_STACK_END), 0, limit, where: offset &+ Int(KA_STACK_ROOM), holds: limit)
+    }
+  }
+
+  /// The steps but for `end`, for the stack at byte `offset`.
+  func open(_ index: Int, _ offset: Int, _ array: UInt64, _ limit: UInt64) {
+    let (top, begin, room) = (
+      offset &+ Int(KA_STACK_TOP), offset &+ Int(KA_STACK_BEGIN), offset &+ Int(KA_STACK_ROOM)
+    )
+    replace(index, begin, 0, array, where: room, holds: 0)
+    replace(index, top, 0, array, where: begin, holds: array)
+    replace(index, room, 0, limit, where: top, holds: array)
   }
 
   /// Doubles the stack's capacity, up to 2N: slow start keeps a small process small.
@@ -206,8 +225,9 @@ struct LocalCache {
     let offset = CPURegion.offset(info.stack)
     let old = array &+ UInt64(capacity &* 8)
     let new = array &+ UInt64(min(capacity &* 2, info.capacity) &* 8)
-    _ = replace(index, offset &+ Int(KA_STACK_ROOM), old, new)
-    if state.nodeCount == 1 { _ = replace(index, offset &+ Int(KA_STACK_END), old, new) }
+    let room = offset &+ Int(KA_STACK_ROOM)
+    replace(index, room, old, new, where: offset &+ Int(KA_STACK_BEGIN), holds: array)
+    if state.nodeCount == 1 { replace(index, offset &+ Int(KA_STACK_END), old, new, where: room, holds: new) }
   }
 
   /// Makes the inlined path's limit equal to the slow path's, where threads that grew the stack at once left it lower.
@@ -216,6 +236,9 @@ struct LocalCache {
     let region = region(index)
     let end = region.end(info.stack).loadRelaxed()
     let room = region.room(info.stack).loadRelaxed()
-    if end < room { _ = replace(index, CPURegion.offset(info.stack) &+ Int(KA_STACK_END), end, room) }
+    let offset = CPURegion.offset(info.stack)
+    if end < room {
+      replace(index, offset &+ Int(KA_STACK_END), end, room, where: offset &+ Int(KA_STACK_ROOM), holds: room)
+    }
   }
 }

@@ -82,8 +82,6 @@ extension HeapState {
     regionIsUsed(index)
     let array = UInt64(UInt(bitPattern: unsafe region.base)) &+ UInt64(outgoing.arrayOffset(stack, home))
     let offset = outgoing.offset(stack, home)
-    _ = cache.replace(index, offset &+ Int(KA_STACK_TOP), 0, array)
-    _ = cache.replace(index, offset &+ Int(KA_STACK_BEGIN), 0, array)
-    _ = cache.replace(index, offset &+ Int(KA_STACK_ROOM), 0, array &+ UInt64(outgoing.capacity &* 8))
+    cache.open(index, offset, array, array &+ UInt64(outgoing.capacity &* 8))
   }
 }

@@ -13,8 +13,8 @@ extension HeapState {
   }
 
   /// Empties all caches: stacks, depots, and the empty slabs that were kept.
-  func collect() {
-    drainAll()
+  func collect(alone: Bool = false) {
+    drainAll(alone: alone)
     for node in 0..<nodeCount {
       for stack in 0..<StackIndex.count {
         let info = info(StackIndex(rawValue: stack))
@@ -25,6 +25,9 @@ extension HeapState {
           depot.put(magazine)
         }
       }
+    }
+    // After all depots: those of one node may hold objects of another, whose slabs become spares only now.
+    for node in 0..<nodeCount {
       var region = pages(NodeIndex(node)).first
       while let pages = region {
         for index in 0..<SizeClass.count {
