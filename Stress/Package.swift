@@ -23,6 +23,7 @@ let package = Package(
         .product(name: "Histogram", package: "hdrhistogram-swift"),
       ]),
     .executableTarget(name: "kstress", dependencies: ["StressKit"]),
-    .testTarget(name: "StressKitTests", dependencies: ["StressKit"]),
+    .testTarget(
+      name: "StressKitTests", dependencies: ["StressKit", "CStress", .product(name: "Slab", package: "kalloc")]),
   ]
 )
