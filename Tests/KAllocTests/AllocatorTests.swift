@@ -1,5 +1,5 @@
-// One suite for every allocator. What it says of blocks it says by address and bytes; what it says of conservation is in
-// `TrackedAllocatorTests`.
+// One suite for every allocator. What it says of blocks it says by address and bytes; what it says of conservation is
+// in `TrackedAllocatorTests`.
 
 import AllocatorTesting
 import KAlloc

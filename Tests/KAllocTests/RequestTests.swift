@@ -5,6 +5,7 @@ import Testing
 @Suite struct RequestTests {
   @Test func `flags are a set that keeps unknown bits`() {
     let unknown = AllocFlags(rawValue: 1 << 31)
+    #expect(unknown.rawValue == 1 << 31 && !unknown.isEmpty)
     let flags: AllocFlags = [.zero, .reclaim, unknown]
     #expect(flags.contains(.zero) && !flags.contains(.thisNode))
     #expect(flags.subtracting(.zero) == [.reclaim, unknown])
