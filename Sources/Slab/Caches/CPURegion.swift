@@ -31,8 +31,8 @@ import KAllocAtomics
 struct CPURegion {
   nonisolated(unsafe) let base: UnsafeMutableRawPointer
 
-  static let bytes = Int(KA_REGION_BYTES)
-  static let arraysOffset = Int(KA_STACKS_OFFSET) + StackIndex.count * Int(KA_STACK_BYTES)
+  static var bytes: Int { Int(KA_REGION_BYTES) }
+  static var arraysOffset: Int { Int(KA_STACKS_OFFSET) + StackIndex.count * Int(KA_STACK_BYTES) }
 
   /// What the slow path counts, as words behind the gate. Relaxed: a sum of them is a statistic.
   enum Counter: Int {

@@ -4,7 +4,7 @@ struct StackIndex: Equatable, Sendable {
 
   /// Page orders that have a stack: 0 ..< pageOrders.
   static let pageOrders = 4
-  static let count = SizeClass.count + pageOrders
+  static var count: Int { SizeClass.count + pageOrders }
 
   init(rawValue: Int) { self.rawValue = rawValue }
   init(_ sizeClass: SizeClass) { rawValue = sizeClass.index }

@@ -14,9 +14,9 @@ struct DirectMappings {
 
   /// Blocks that may exist at once.
   static let slots = 1024
-  static let bytes = slots * 16
+  static var bytes: Int { slots * 16 }
   /// The size above which a block is mapped directly.
-  static let threshold = 1 << 30
+  static var threshold: Int { 1 << 30 }
 
   init(_ words: WordArray) { self.words = words }
 

@@ -139,7 +139,7 @@ extension HeapState {
     var mask: UInt64
 
     static let tableSize = 32
-    static let none = PendingWord(key: -1, mask: 0)
+    static var none: PendingWord { PendingWord(key: -1, mask: 0) }
   }
 
   @inline(__always)

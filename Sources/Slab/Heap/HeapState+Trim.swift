@@ -40,7 +40,7 @@ extension HeapState {
   }
 
   /// Bytes that may lie free and dirty before some go back in passing.
-  static let purgeBudgetBytes = 64 << 20
+  static var purgeBudgetBytes: Int { 64 << 20 }
   /// How long they may.
   static let purgeAgeMilliseconds: UInt64 = 1000
 

@@ -11,8 +11,8 @@ struct BlockAge: Equatable, SharedValue {
   @inline(__always)
   init(bits: UInt32) { self.bits = bits }
 
-  static let clean = BlockAge(bits: 0)
-  static let fresh = BlockAge(bits: 1)
+  static var clean: BlockAge { BlockAge(bits: 0) }
+  static var fresh: BlockAge { BlockAge(bits: 1) }
 
   /// The two lowest times are lent to the states above.
   @inline(__always)

@@ -28,8 +28,8 @@ struct BlockWord: Equatable, SharedValue {
     bits = State.present.rawValue << Self.stateShift | UInt32(truncatingIfNeeded: free)
   }
 
-  static let absent = BlockWord(bits: 0)
-  static let growing = BlockWord(bits: State.growing.rawValue << stateShift)
+  static var absent: BlockWord { BlockWord(bits: 0) }
+  static var growing: BlockWord { BlockWord(bits: State.growing.rawValue << stateShift) }
 
   @inline(__always)
   var isAbsent: Bool { bits == 0 }

@@ -71,7 +71,7 @@ struct SlabGeometry {
 
 extension Frames {
   /// Bytes in a frame of 4 KiB, the only size that slabs are cut from.
-  static let bytes = 1 << usualShift
+  static var bytes: Int { 1 << usualShift }
 }
 
 extension PageRegion {

@@ -79,7 +79,7 @@ struct SlabTable: Sendable {
   }
 
   /// The words of bitmap for each frame: one bit for each 16 bytes.
-  static let bitWordsPerFrame = Frames.bytes / 16 / 64
+  static var bitWordsPerFrame: Int { Frames.bytes / 16 / 64 }
 
   @inline(__always) var pages: PageRegion { unsafe header.pointee.pages }
   @inline(__always) var owners: ByteArray { unsafe header.pointee.owners }

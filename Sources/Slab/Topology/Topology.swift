@@ -14,7 +14,7 @@ public struct Topology: Equatable, Sendable {
   public static let maximumNodes = 64
 
   /// All CPUs and all memory on one node.
-  public static let single = Topology(nodeCount: 1, isReal: false)
+  public static var single: Topology { Topology(nodeCount: 1, isReal: false) }
 
   private init(nodeCount: Int, isReal: Bool) {
     self.nodeCount = nodeCount
