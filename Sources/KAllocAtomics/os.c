@@ -100,8 +100,11 @@ const char *ka_os_environment(const char *name) { return getenv(name); }
 
 void ka_os_report(const char *text, size_t bytes) { ka_syscall3(SYS_write, 2, (long)text, (long)bytes); }
 
+void ka_os_abort(void) { abort(); }
+
 #else
 
+void ka_os_abort(void) { __builtin_trap(); }
 void *ka_os_reserve(size_t bytes, size_t alignment) { return NULL; }
 void *ka_os_map(size_t bytes, size_t alignment) { return NULL; }
 bool ka_os_commit(void *address, size_t bytes) { return false; }

@@ -4,7 +4,7 @@
 static uint64_t ka_closed_regions[KA_CLOSED_REGIONS * KA_REGION_BYTES / sizeof(uint64_t)]
     __attribute__((aligned(KA_OS_PAGE_BYTES)));
 
-ka_heap ka_global_heap = {(char *)ka_closed_regions + sizeof ka_closed_regions, NULL};
+ka_heap ka_global_heap = {(char *)ka_closed_regions + sizeof ka_closed_regions, NULL, 0, 0, NULL};
 
 #if defined(__linux__)
 
@@ -15,19 +15,34 @@ typedef struct {
   uint64_t rseq_cs;
 } ka_rseq_area_words;
 
-static _Thread_local ka_rseq_area_words ka_unregistered_area __attribute__((tls_model("initial-exec"))) = {0, -1, 0};
+static _Thread_local ka_rseq_area_words ka_unregistered_area __attribute__((tls_model("initial-exec"), used)) = {0, -1, 0};
 
 // No linker that Swift uses by default can store the distance from the thread pointer in data, so it is written before
 // any other initialiser of the image runs. A call from even earlier (another library's constructor) faults on x86-64,
 // where the address is not canonical, rather than writing into the thread's control block; AArch64 checks for 0.
 #if defined(__x86_64__)
-uint64_t ka_rseq_offset = 1ull << 62;
+#define KA_RSEQ_UNSET (1ull << 62)
 #else
-uint64_t ka_rseq_offset = 0;
+#define KA_RSEQ_UNSET 0
 #endif
+uint64_t ka_rseq_offset = KA_RSEQ_UNSET;
 
-__attribute__((constructor(101))) static void use_unregistered_area(void) {
+void ka_rseq_begin(void) {
+  if (ka_rseq_offset != KA_RSEQ_UNSET) return;
+#if defined(__x86_64__)
+  // Without reading the thread pointer: a static program is relocated before it has one.
+  uint64_t offset;
+  __asm__("movq ka_unregistered_area@gottpoff(%%rip), %0" : "=r"(offset));
+  ka_rseq_offset = offset;
+#else
   ka_rseq_offset = (uint64_t)((char *)&ka_unregistered_area - (char *)__builtin_thread_pointer());
+#endif
 }
+
+__attribute__((constructor(101))) static void use_unregistered_area(void) { ka_rseq_begin(); }
+
+#else
+
+void ka_rseq_begin(void) {}
 
 #endif

@@ -24,16 +24,45 @@
 #define KA_STACK_END 16
 #define KA_STACK_ROOM 24
 
+/// The owner byte of a frame, as a stack's number + 1: 1…44 are the stacks' own. 0 (nobody's) and KA_OWNER_RUN (the head of a
+/// large run) name stacks that are closed for ever, before the first and behind the last: a free needs no test for them.
+#define KA_OWNER_RUN 45
+#define KA_OWNER_STACK 96
+
+/// What a free without a size needs to know of an owner. The classes of a region stand right before its owner bytes.
+typedef struct {
+  /// The bits of an address that are the offset in its slab.
+  uint64_t mask;
+  /// ceil(2^64 / bytes): an offset is a multiple of `bytes` where their product modulo 2^64 is below this
+  /// (Lemire, Kaser and Kurz, "Faster remainder by direct computation", 2019). 0: no object begins anywhere.
+  uint64_t reciprocal;
+  /// Bytes in an object.
+  uint64_t bytes;
+  uint64_t unused;
+} ka_class;
+
+#define KA_CLASSES_BYTES 1472
+
 /// Regions below the first CPU's: threads whose rseq area is not registered have the CPU numbers -1 and -2.
 #define KA_CLOSED_REGIONS 2
 
-/// What a heap's handle points to. Both fields change once, from their initial value to the final one.
+/// What a heap's handle points to. Each field changes once, from its initial value to the final one.
 typedef struct {
   /// The region of CPU 0; the region of CPU n is n * KA_REGION_BYTES further on, also for n = -1 and n = -2.
   void *_Nonnull regions;
   /// Slab's `HeapState`, or NULL until the first slow path has made it.
   void *_Nullable state;
+  /// The window that a free without a size finds its class in: the address of frame 0, how many frames of 4 KiB there are
+  /// (0: no window, or several), and the owner byte of frame 0. `window_frames` is written last, and `window_base` is at
+  /// least the window's size, so that a stale base of 0 leads out of the window.
+  uint64_t window_base;
+  uint64_t window_frames;
+  uint8_t *_Nullable owners;
 } ka_heap;
+
+_Static_assert(sizeof(ka_class) == KA_STACK_BYTES, "one shift serves both tables");
+_Static_assert(KA_CLASSES_BYTES == (KA_OWNER_RUN + 1) * sizeof(ka_class), "an entry for each owner");
+_Static_assert(KA_OWNER_STACK + KA_STACK_BYTES == KA_STACKS_OFFSET, "owner 1 is the first stack");
 
 /// The heap that exists without being created. Its regions are closed until the first slow path opens them.
 extern ka_heap ka_global_heap __attribute__((visibility("hidden")));
@@ -43,6 +72,9 @@ static inline __attribute__((always_inline)) ka_heap *_Nonnull ka_heap_global(vo
 
 static inline uint64_t *_Nonnull ka_heap_regions_word(ka_heap *_Nonnull heap) { return (uint64_t *)(void *)&heap->regions; }
 static inline uint64_t *_Nonnull ka_heap_state_word(ka_heap *_Nonnull heap) { return (uint64_t *)(void *)&heap->state; }
+static inline uint64_t *_Nonnull ka_heap_base_word(ka_heap *_Nonnull heap) { return &heap->window_base; }
+static inline uint64_t *_Nonnull ka_heap_frames_word(ka_heap *_Nonnull heap) { return &heap->window_frames; }
+static inline uint64_t *_Nonnull ka_heap_owners_word(ka_heap *_Nonnull heap) { return (uint64_t *)(void *)&heap->owners; }
 
 #if defined(__linux__)
 /// The distance from the thread pointer to the rseq area in use: glibc's, or one of our own that says "CPU -1".
@@ -51,6 +83,10 @@ extern uint64_t ka_rseq_offset __attribute__((visibility("hidden")));
 
 /// Whether the kernel and the C library run restartable sequences for every thread of this process.
 bool ka_rseq_available(void);
+
+/// Makes the sections use the area that says "CPU -1", unless another is in use. Runs as a constructor of the image; a host
+/// whose heap may be called before constructors run calls it while the image is relocated.
+void ka_rseq_begin(void);
 
 /// Makes the sections use glibc's rseq area. From here on they find the CPU's own region.
 /// Only after `regions` of the heap in use is final: an inlined path reads the area first and `regions` after it.

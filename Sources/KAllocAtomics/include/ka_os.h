@@ -50,6 +50,9 @@ uint64_t ka_os_milliseconds(void);
 /// The value of an environment variable, or NULL.
 const char *_Nullable ka_os_environment(const char *_Nonnull name);
 
+/// Ends the process with a core dump, where the system makes them: SIGABRT, or a trap.
+_Noreturn void ka_os_abort(void);
+
 /// Writes one line to standard error, best effort.
 void ka_os_report(const char *_Nonnull text, size_t bytes);
 

@@ -114,6 +114,49 @@ KA_DEFINE_PUSH(ka_section_push, "16")
 /// Puts a pointer on a stack of this CPU while top < room, the slow path's limit; false: not done.
 KA_DEFINE_PUSH(ka_section_push_room, "24")
 
+/// Frees the object at `address`, whose class is looked up in the heap's window, onto a stack of this CPU; false: not done.
+///
+/// Not done where no object begins at `address`, and where it is what was freed last on this CPU: a double free, or a stale
+/// word below an empty stack. Only on x86-64, which keeps the loads before the section in order; they are those of
+/// `Heap.objectClass`, in Slab.
+KA_INLINE bool ka_section_free(ka_heap *_Nonnull heap, uint64_t address) {
+  uint64_t region, top, entry;
+  KA_PUBLISHED(address);
+  __asm__ volatile goto(
+      "movq %[object], %[entry]\n"
+      "subq %[base], %[entry]\n"
+      "shrq $12, %[entry]\n"
+      "cmpq %[frames], %[entry]\n"
+      "jae %l[not_done]\n"
+      "movq %[owners], %[top]\n"
+      "movzbl (%[top],%[entry]), %k[entry]\n"
+      "shll $5, %k[entry]\n"
+      "movq %c[mask](%[top],%[entry]), %[region]\n"
+      "andq %[object], %[region]\n"
+      "imulq %c[reciprocal](%[top],%[entry]), %[region]\n"
+      "cmpq %c[reciprocal](%[top],%[entry]), %[region]\n"
+      "jae %l[not_done]\n"
+      KA_SECTION_BEGIN
+      "movq 96(%[region],%[entry]), %[top]\n"
+      "cmpq 112(%[region],%[entry]), %[top]\n"
+      "jae %l[not_done]\n"
+      "cmpq %[object], -8(%[top])\n"
+      "je %l[not_done]\n"
+      "movq %[object], (%[top])\n"
+      "addq $8, %[top]\n"
+      "movq %[top], 96(%[region],%[entry])\n"
+      KA_SECTION_END
+      : [region] "=&r"(region), [top] "=&r"(top), [entry] "=&r"(entry)
+      : [rseq] "r"(KA_RSEQ_OFFSET()), [regions] "m"(heap->regions), [object] "r"(address), [base] "m"(heap->window_base),
+        [frames] "m"(heap->window_frames), [owners] "m"(heap->owners), [mask] "i"(-KA_CLASSES_BYTES),
+        [reciprocal] "i"(8 - KA_CLASSES_BYTES)
+      : "memory", "cc"
+      : not_done);
+  return true;
+not_done:
+  return false;
+}
+
 /// Moves the newest `limit` bytes of pointers, or all there are, from a stack of this CPU to `target`, in their order.
 /// Returns the number of bytes moved; 0: not done.
 KA_INLINE uint64_t ka_section_pop_batch(

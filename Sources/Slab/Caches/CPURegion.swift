@@ -4,7 +4,8 @@
 //     byte 0     gate        0 open; otherwise stopped: whoever set it works on the region alone
 //     byte 8…    counters    of the slow path, see `Counter`
 //     byte 128   stacks      {top, begin, end, room}, 32 bytes each
-//     byte 1536  arrays      `StackInfo.capacity` pointers for each stack
+//     byte 96     closed      what an owner byte of 0 leads to, as KA_OWNER_RUN leads to byte 1536
+//     byte 1568  arrays      `StackInfo.capacity` pointers for each stack
 //
 // Life of a stack:
 //
@@ -32,7 +33,8 @@ struct CPURegion {
   nonisolated(unsafe) let base: UnsafeMutableRawPointer
 
   static var bytes: Int { Int(KA_REGION_BYTES) }
-  static var arraysOffset: Int { Int(KA_STACKS_OFFSET) + StackIndex.count * Int(KA_STACK_BYTES) }
+  /// Behind the stacks, and behind the one that `KA_OWNER_RUN` names, which stays closed.
+  static var arraysOffset: Int { Int(KA_STACKS_OFFSET) + (StackIndex.count + 1) * Int(KA_STACK_BYTES) }
 
   /// What the slow path counts, as words behind the gate. Relaxed: a sum of them is a statistic.
   enum Counter: Int {

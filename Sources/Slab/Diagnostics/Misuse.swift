@@ -1,6 +1,6 @@
 import KAllocAtomics
 
-/// A rule that a program broke in a way that corrupts memory. Reported in one line on standard error, then a trap:
+/// A rule that a program broke in a way that corrupts memory. Reported in one line on standard error, then the process is aborted:
 /// the heap is left as it is, for the debugger.
 enum Misuse {
   /// The object is free already.
@@ -25,7 +25,7 @@ enum Misuse {
   @inline(never)
   func trap(at address: UInt64) -> Never {
     Report.line(text, hexadecimal: address)
-    fatalError("kalloc: misuse of memory")
+    ka_os_abort()
   }
 }
 

@@ -1,4 +1,4 @@
-// What the heap knows of an address, and frees that do not name the size.
+// What the heap knows of an address, and pages by order.
 
 import KAllocAtomics
 
@@ -32,29 +32,6 @@ extension HeapState {
 }
 
 extension Heap {
-  /// Frees a block whose size is not known: its class is read from the address. O(1) but for flushes.
-  ///
-  /// Traps where no block of this heap begins at `block`.
-  ///
-  /// > Safety: `block` is a live block of this heap, and is not used afterwards.
-  ///
-  /// Thread-safety: Concurrent.
-  public func deallocate(_ block: UnsafeMutableRawPointer) {
-    let address = UInt64(UInt(bitPattern: block))
-    guard let state = existingState, let kind = state.kind(of: address) else { Misuse.foreignFree.trap(at: address) }
-    switch kind {
-    case .object(let sizeClass): unsafe deallocate(block, size: sizeClass.bytes, alignment: 16)
-    case .large: state.deallocateLarge(address, expected: nil)
-    }
-  }
-
-  /// The bytes that the block at `block` really has; `nil`: no block of this heap begins there.
-  ///
-  /// Thread-safety: Concurrent. O(1); above 1 GiB O(number of such blocks).
-  public func usableSize(of block: UnsafeRawPointer) -> Int? {
-    existingState?.kind(of: UInt64(UInt(bitPattern: block)))?.bytes
-  }
-
   /// Whether `address` lies in memory that this heap hands out. Thread-safety: Concurrent.
   public func owns(_ address: UnsafeRawPointer) -> Bool {
     guard let state = existingState else { return false }

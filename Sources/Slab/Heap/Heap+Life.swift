@@ -16,6 +16,16 @@ extension Heap {
     return unsafe Heap(handle)
   }
 
+  /// Makes the global heap from `configuration`, which must not give memory; without effect where it exists already.
+  ///
+  /// Its first allocation does the same with the system's topology. Thread-safety: Concurrent.
+  /// - Returns: whether this call has made it.
+  /// - Throws: as `create`.
+  public static func startGlobal(_ configuration: HeapConfiguration) throws(AllocError) -> Bool {
+    precondition(configuration.memory == nil, "The global heap takes its memory from the system")
+    return try Heap.global.start(configuration).isNew
+  }
+
   /// Ends a heap that `create` made, with everything in it.
   ///
   /// - Returns: false where blocks are still allocated: they are reported on standard error, and the heap stays.

@@ -84,6 +84,12 @@ public struct Heap: Sendable, Equatable {
     if let state = existingState { return state }
     var configuration = HeapConfiguration()
     configuration.topology = .system
+    return try start(configuration).state
+  }
+
+  /// The state, made from `configuration` where it does not exist yet, and whether this call has made it.
+  func start(_ configuration: HeapConfiguration) throws(AllocError) -> (state: HeapState, isNew: Bool) {
+    if let state = existingState { return (state, false) }
     let state = unsafe try HeapState.make(configuration, handle: handle)
     let word = unsafe AtomicWord(ka_heap_state_word(handle))
     // (S) release publishes the state; acquire sees another's.
@@ -91,10 +97,10 @@ public struct Heap: Sendable, Equatable {
     let found = word.compareExchangeAcquireRelease(0, mine)
     if found == 0 {
       state.publish()
-      return state
+      return (state, true)
     }
     unsafe state.dispose()
-    return unsafe HeapState(at: found)
+    return (unsafe HeapState(at: found), false)
   }
 
   /// The state, where the heap has been used.

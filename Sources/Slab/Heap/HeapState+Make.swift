@@ -27,7 +27,7 @@ extension HeapState {
 
     // Offsets in the state's mapping.
     var handle: Int { 0 }
-    var record: Int { 64 }
+    var record: Int { (unsafe MemoryLayout<ka_heap>.size + 63) & ~63 }
     var control: Int { (unsafe record + MemoryLayout<Record>.size + 63) & ~63 }
     var nodes: Int { control + HeapState.controlWords * 64 }
     var nodeOfCPU: Int { nodes + topology.nodeCount * HeapState.nodeBytes }
@@ -132,7 +132,7 @@ extension HeapState {
       let bytes = Plan.regionBytes(plan.regionCount)
       let memory = unsafe try source.take(bytes + CPURegion.bytes)
       let handle = unsafe (memory + bytes).bindMemory(to: ka_heap.self, capacity: 1)
-      unsafe handle.initialize(to: ka_heap(regions: memory + closed, state: nil))
+      unsafe handle.initialize(to: ka_heap(regions: memory + closed, state: nil, window_base: 0, window_frames: 0, owners: nil))
       unsafe record.pointee.outgoingMapping = memory
       unsafe record.pointee.outgoing = handle
     }
@@ -207,8 +207,21 @@ extension HeapState {
     pages(node).add(region)
   }
 
+  /// Lets frees without a size find the owner bytes, where there is one window.
+  private func publishWindow() {
+    guard nodeCount == 1, growsByOS, let region = pages(NodeIndex(0)).first else { return }
+    let frames = region.blocks * Frames.perBlock
+    if region.origin < UInt(frames << Frames.usualShift) { return }
+    unsafe AtomicWord(ka_heap_base_word(heap)).storeRelaxed(UInt64(region.origin))
+    let owners = unsafe UInt(bitPattern: SlabTable(of: region).owners.base)
+    unsafe AtomicWord(ka_heap_owners_word(heap)).storeRelaxed(UInt64(owners))
+    // (W) release: base and owners are there for who sees the frames.
+    unsafe AtomicWord(ka_heap_frames_word(heap)).storeRelease(UInt64(frames))
+  }
+
   /// Lets the inlined path find the regions. Once, by the thread whose state won.
   func publish() {
+    publishWindow()
     // Relaxed: `ka_rseq_adopt` releases, and a section reads the area's offset first; closed regions need no order.
     unsafe AtomicWord(ka_heap_regions_word(heap)).storeRelaxed(UInt64(UInt(bitPattern: record.pointee.front)))
     if mode == .rseq { ka_rseq_adopt() }

@@ -30,6 +30,14 @@ struct SlabGeometry {
     reciprocal = ((1 << 40) + UInt64(objectBytes) - 1) / UInt64(objectBytes)
   }
 
+  /// What a free without a size reads of this class. An offset behind the last object passes its test; it is found when
+  /// the address leaves the CPU's stack.
+  var entry: ka_class {
+    ka_class(
+      mask: UInt64(frames * Frames.bytes - 1), reciprocal: UInt64.max / UInt64(objectBytes) + 1,
+      bytes: UInt64(objectBytes), unused: 0)
+  }
+
   /// The words in the bitmap of a slab.
   var words: Int { (objects + 63) / 64 }
 

@@ -3,7 +3,7 @@
 //
 // Per frame of the region:
 //
-//     owner   1 byte    0: nobody's   1…40: a slab of class index + 1   255: head of a large run
+//     owner   1 byte    0: nobody's   1…40: a slab of class index + 1   45: head of a large run
 //     word    8 bytes   `SlabWord`, at the frame that heads a slab or a run
 //     bits    32 bytes  free objects of the slab, 1 = free; a slab's bits begin at its head's and run on
 //
@@ -75,7 +75,7 @@ struct SlabTable: Sendable {
   /// What the owner byte says of a frame that is no slab's.
   enum Owner {
     static let none: UInt8 = 0
-    static let run: UInt8 = 255
+    static var run: UInt8 { UInt8(KA_OWNER_RUN) }
   }
 
   /// The words of bitmap for each frame: one bit for each 16 bytes.
@@ -120,7 +120,8 @@ struct SlabTable: Sendable {
       heads = blocks + blockWords * SizeClass.count * 8
       words = heads + rows * 8
       bits = words + blockCount * Frames.perBlock * 8
-      owners = bits + blockCount * Frames.perBlock * SlabTable.bitWordsPerFrame * 8
+      // The classes that `Heap.objectClass` reads stand right before the owners.
+      owners = bits + blockCount * Frames.perBlock * SlabTable.bitWordsPerFrame * 8 + Int(KA_CLASSES_BYTES)
       end = owners + blockCount * Frames.perBlock
     }
   }
@@ -143,6 +144,8 @@ struct SlabTable: Sendable {
         spares: WordArray(memory + parts.spares), blockWords: parts.blockWords, summaryWords: parts.summaryWords,
         mappedBytes: mapped ? parts.end : 0))
     unsafe pages.attachment = UnsafeMutableRawPointer(header)
+    let table = unsafe (memory + parts.owners - Int(KA_CLASSES_BYTES)).assumingMemoryBound(to: ka_class.self)
+    for index in 0..<SizeClass.count { unsafe table[index + 1] = classes[index].slab.entry }
     return SlabTable(of: pages)
   }
 

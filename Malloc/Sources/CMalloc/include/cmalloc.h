@@ -1,0 +1,69 @@
+// What the malloc replacement asks of C: errno, the table of classes, a way out, the C library's environment and files.
+
+#ifndef CMALLOC_H
+#define CMALLOC_H
+
+#include <errno.h>
+#include <malloc.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#define KM_HIDDEN __attribute__((visibility("hidden")))
+
+static inline int km_errno(void) { return errno; }
+static inline void km_set_errno(int value) { errno = value; }
+
+/// The size class of each number of 16-byte units, 0…2048; 0 units are served by the class of 1.
+extern const uint8_t km_class_table[2049] KM_HIDDEN;
+
+/// The index of the class that serves `size`, at most 32768.
+static inline __attribute__((always_inline)) uint64_t km_class_index(size_t size) {
+  return km_class_table[(size + 15) >> 4];
+}
+
+/// The value of an environment variable; NULL where it is unset. Also before the C library has its environment.
+const char *_Nullable km_environment(const char *_Nonnull name) KM_HIDDEN;
+
+/// Writes to a file descriptor, best effort; errno stays.
+void km_write(int file, const char *_Nonnull text, size_t bytes) KM_HIDDEN;
+
+/// Writes to a stream of the C library; false: refused.
+static inline bool km_print(FILE *_Nonnull stream, const char *_Nonnull text, size_t bytes) {
+  return fwrite(text, 1, bytes, stream) == bytes;
+}
+
+/// Opens a file to append to; -1: refused. errno stays.
+int km_open(const char *_Nonnull path) KM_HIDDEN;
+void km_close(int file) KM_HIDDEN;
+/// Another descriptor of the same file, a high one that is closed by exec; the same one where refused. errno stays.
+int km_duplicate(int file) KM_HIDDEN;
+
+/// SIGABRT.
+_Noreturn void km_abort(void) KM_HIDDEN;
+
+int km_process(void) KM_HIDDEN;
+
+/// Random bits from the kernel; a poor substitute where it has none yet.
+uint64_t km_random(void) KM_HIDDEN;
+
+/// Makes whole pages unreadable and unwritable, or readable and writable again. False where refused.
+bool km_protect(void *_Nonnull address, size_t bytes, bool accessible) KM_HIDDEN;
+
+/// No instruction. Functions with different marks are not equal, so the compiler does not make one jump to another.
+#define KM_MARK(number) \
+  static inline __attribute__((always_inline)) void km_mark_##number(void) { __asm__ volatile("" : : "i"(number)); }
+KM_MARK(1)
+KM_MARK(2)
+KM_MARK(3)
+KM_MARK(4)
+KM_MARK(5)
+KM_MARK(6)
+
+/// Calls std::get_new_handler's handler and tries again until `size` bytes are there; throws std::bad_alloc without one.
+void *_Nullable km_new_slow(size_t size, size_t alignment) KM_HIDDEN;
+/// The same; NULL where it would throw.
+void *_Nullable km_new_nothrow_slow(size_t size, size_t alignment) KM_HIDDEN;
+
+#endif

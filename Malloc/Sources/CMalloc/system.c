@@ -1,0 +1,70 @@
+#define _GNU_SOURCE
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cmalloc.h"
+
+int km_open(const char *path) {
+  const int saved = errno;
+  const int file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  errno = saved;
+  return file;
+}
+
+void km_close(int file) {
+  const int saved = errno;
+  close(file);
+  errno = saved;
+}
+
+int km_duplicate(int file) {
+  const int saved = errno;
+  const int copy = fcntl(file, F_DUPFD_CLOEXEC, 512);
+  errno = saved;
+  return copy < 0 ? file : copy;
+}
+
+void km_write(int file, const char *text, size_t bytes) {
+  const int saved = errno;
+  while (bytes > 0) {
+    const ssize_t written = write(file, text, bytes);
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) break;
+    text += written;
+    bytes -= (size_t)written;
+  }
+  errno = saved;
+}
+
+_Noreturn void km_abort(void) { abort(); }
+
+int km_process(void) { return (int)getpid(); }
+
+uint64_t km_random(void) {
+  const int saved = errno;
+  uint64_t bits = 0;
+  if (getrandom(&bits, sizeof bits, GRND_NONBLOCK) != (ssize_t)sizeof bits) {
+    const void *random = (const void *)getauxval(AT_RANDOM);
+    struct timespec now = {0, 0};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    if (random) memcpy(&bits, random, sizeof bits);
+    bits ^= (uint64_t)now.tv_nsec * 0x9E3779B97F4A7C15ull;
+  }
+  errno = saved;
+  return bits;
+}
+
+bool km_protect(void *address, size_t bytes, bool accessible) {
+  const int saved = errno;
+  const bool done = mprotect(address, bytes, accessible ? PROT_READ | PROT_WRITE : PROT_NONE) == 0;
+  errno = saved;
+  return done;
+}

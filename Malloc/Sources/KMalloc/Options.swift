@@ -1,0 +1,169 @@
+// The environment variable KALLOC_OPTIONS: `key=value` pairs, separated by commas. Read once, when the heap is made.
+// A key or a value that is not known is reported on standard error, and the program goes on.
+
+import CMalloc
+import Slab
+
+/// What the environment asks for.
+struct Options {
+  enum Statistics { case none, text, json }
+
+  var mode: BindingMode? = nil
+  var limit: Int = .max
+  var statistics = Statistics.none
+  var leaks = false
+  var check = false
+  var verbose = false
+  /// Fails every n-th allocation; 0: none.
+  var failEvery = 0
+  /// Fails allocations behind the n-th; 0: none.
+  var failAfter = 0
+  /// How many are failed, at most.
+  var failTimes: Int = .max
+  /// Only allocations of so many bytes and more.
+  var failMinimum = 0
+
+  var reportsAtExit: Bool { statistics != .none || leaks || check }
+  var injectsFaults: Bool { failEvery > 0 || failAfter > 0 }
+
+  static let help: StaticString = """
+    KALLOC_OPTIONS: key=value pairs, separated by commas
+      help               print this list and go on
+      mode=M             rseq, thread or shared: what the caches are bound to (KALLOC_MODE does the same)
+      limit=N            bytes that may be committed at once; K, M and G are understood
+      stats=text|json    print statistics when the program exits
+      leaks=1            print the blocks that are still allocated when the program exits, by size
+      check=1            when the program exits, empty the caches and validate the heap: finds late double frees
+      fail_every=N       every N-th allocation fails
+      fail_after=N       allocations fail after the N-th
+      fail_times=N       at most so many fail
+      fail_min=N         only allocations of N bytes and more count
+      output=FILE        append what is printed at exit to FILE; standard error otherwise
+      verbose=1          say when the heap is made, and how
+
+    """
+
+  /// Reads `text`. Reports what is not understood where `reporting`.
+  ///
+  /// > Safety: `text` ends with a zero.
+  @unsafe
+  init(_ text: UnsafePointer<CChar>, reporting: Bool) {
+    var start = 0
+    while unsafe text[start] != 0 {
+      var end = start
+      while unsafe text[end] != 0 && text[end] != 0x2c { end += 1 }
+      if end > start {
+        let item = unsafe Item(text + start, count: end - start)
+        if !apply(item) && reporting { item.report() }
+      }
+      start = unsafe text[end] == 0 ? end : end + 1
+    }
+  }
+
+  init() {}
+
+  private mutating func apply(_ item: Item) -> Bool {
+    if item.key("help") { return true }
+    if item.key("mode") {
+      if item.value("rseq") { mode = .rseq } else if item.value("thread") { mode = .thread } else if item.value("shared") { mode = .shared } else { return false }
+      return true
+    }
+    if item.key("stats") {
+      if item.value("text") || item.value("1") { statistics = .text } else if item.value("json") { statistics = .json } else { return false }
+      return true
+    }
+    if item.key("output") { return item.hasValue }
+    guard let number = item.number else { return false }
+    if item.key("limit") { limit = number } else if item.key("leaks") { leaks = number != 0 } else if item.key("check") { check = number != 0 } else if item.key("verbose") { verbose = number != 0 } else if item.key("fail_every") { failEvery = number } else if item.key("fail_after") { failAfter = number } else if item.key("fail_times") { failTimes = number } else if item.key("fail_min") { failMinimum = number } else { return false }
+    return true
+  }
+
+  /// Copies the value of `output` to `path`; false: there is none, or no room for it.
+  @unsafe
+  static func output(_ text: UnsafePointer<CChar>, _ path: UnsafeMutableBufferPointer<CChar>) -> Bool {
+    var start = 0
+    while unsafe text[start] != 0 {
+      var end = start
+      while unsafe text[end] != 0 && text[end] != 0x2c { end += 1 }
+      let item = unsafe Item(text + start, count: end - start)
+      if item.key("output") && item.hasValue { return unsafe item.copyValue(path) }
+      start = unsafe text[end] == 0 ? end : end + 1
+    }
+    return false
+  }
+}
+
+/// One `key=value` of the variable, or a key alone.
+///
+/// ## Invariants
+/// `text` has `count` characters and outlives the value.
+@safe
+private struct Item {
+  private let text: UnsafePointer<CChar>
+  private let count: Int
+  /// The characters of the key.
+  private let length: Int
+
+  @unsafe
+  init(_ text: UnsafePointer<CChar>, count: Int) {
+    unsafe self.text = text
+    self.count = count
+    var length = 0
+    while unsafe length < count && text[length] != 0x3d { length += 1 }
+    self.length = length
+  }
+
+  private func matches(_ word: StaticString, from start: Int, to end: Int) -> Bool {
+    guard end - start == word.utf8CodeUnitCount else { return false }
+    for index in start..<end where unsafe UInt8(bitPattern: text[index]) != word.utf8Start[index - start] { return false }
+    return true
+  }
+
+  func key(_ word: StaticString) -> Bool { matches(word, from: 0, to: length) }
+  func value(_ word: StaticString) -> Bool { hasValue && matches(word, from: length + 1, to: count) }
+  var hasValue: Bool { length + 1 < count }
+
+  /// The value as a number with an optional K, M or G behind it.
+  var number: Int? {
+    guard hasValue else { return nil }
+    var result = 0
+    for index in length + 1..<count {
+      let digit = unsafe Int(text[index]) - 0x30
+      if (0...9).contains(digit) {
+        let (tens, first) = result.multipliedReportingOverflow(by: 10)
+        let (sum, second) = tens.addingReportingOverflow(digit)
+        if first || second { return nil }
+        result = sum
+      } else {
+        guard index == count - 1, index > length + 1 else { return nil }
+        let shift: Int
+        switch unsafe text[index] {
+        case 0x4b, 0x6b: shift = 10
+        case 0x4d, 0x6d: shift = 20
+        case 0x47, 0x67: shift = 30
+        default: return nil
+        }
+        return result <= .max >> shift ? result << shift : nil
+      }
+    }
+    return result
+  }
+
+  @unsafe
+  func copyValue(_ path: UnsafeMutableBufferPointer<CChar>) -> Bool {
+    guard count - length <= path.count else { return false }
+    for index in length + 1..<count { unsafe path[index - length - 1] = text[index] }
+    unsafe path[count - length - 1] = 0
+    return true
+  }
+
+  func report() {
+    unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 256) { buffer in
+      var line = unsafe Text(buffer, file: 2)
+      line.write("kalloc: KALLOC_OPTIONS: not understood: ")
+      unsafe line.write(text, count: min(count, 160))
+      line.write(" (KALLOC_OPTIONS=help lists the options)\n")
+      line.flush()
+    }
+  }
+}

@@ -1,0 +1,83 @@
+// The first call of all, in which the options are read and the heap is made. Lock-free: threads that are first together read
+// the same text and write the same values; one heap wins (`Heap.startGlobal`).
+
+import CMalloc
+import Slab
+
+/// The options, once they are read. Written before `Start.word` says so, with the same values by whoever writes.
+nonisolated(unsafe) var options = Options()
+
+enum Start {
+  private static nonisolated(unsafe) var word: UInt64 = 0
+  private static nonisolated(unsafe) var reporter: UInt64 = 0
+  /// What standard error was at the start: programs close theirs before they have exited.
+  static nonisolated(unsafe) private(set) var standardError: Int32 = 2
+
+  @inline(__always)
+  static func ensure() {
+    // (A) acquire: the options.
+    if unsafe AtomicWord(&word).loadAcquire() == 0 { first() }
+  }
+
+  @inline(never)
+  private static func first() {
+    let errno = km_errno()
+    var found = Options()
+    // SAFETY: the environment's strings end with a zero. Relaxed: whoever is first reports, nothing follows from it.
+    if let text = unsafe km_environment("KALLOC_OPTIONS") {
+      let reports = unsafe AtomicWord(&reporter).exchangeRelaxed(1) == 0
+      found = unsafe Options(text, reporting: reports)
+      if unsafe reports && asksForHelp(text) { print(Options.help) }
+    }
+    var configuration = HeapConfiguration()
+    configuration.mode = found.mode ?? environmentMode()
+    configuration.limit = found.limit
+    // Only where no call is served from a CPU's stack without a question can calls be made to fail.
+    if found.injectsFaults && configuration.mode != .shared { configuration.mode = .thread }
+    unsafe options = found
+    let made = try? Heap.startGlobal(configuration)
+    if made == true && found.reportsAtExit { unsafe standardError = km_duplicate(2) }
+    if made == true && found.verbose { sayHow() }
+    // (A) release: the options. Where there was no memory for the heap, the next call tries again.
+    if made != nil { unsafe AtomicWord(&word).storeRelease(1) }
+    km_set_errno(errno)
+  }
+
+  private static func environmentMode() -> BindingMode? {
+    guard let text = unsafe km_environment("KALLOC_MODE") else { return nil }
+    switch unsafe (text[0], text[0] == 0 ? 0 : text[1]) {
+    case (0x72, 0x73): return .rseq
+    case (0x74, 0x68): return .thread
+    case (0x73, 0x68): return .shared
+    default: return nil
+    }
+  }
+
+  @unsafe
+  private static func asksForHelp(_ text: UnsafePointer<CChar>) -> Bool {
+    var index = 0
+    let word: StaticString = "help"
+    while unsafe text[index] != 0 && index < 4 {
+      if unsafe UInt8(bitPattern: text[index]) != word.utf8Start[index] { return false }
+      index += 1
+    }
+    return unsafe index == 4 && (text[4] == 0 || text[4] == 0x2c)
+  }
+
+  static func print(_ text: StaticString) {
+    unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 512) { buffer in
+      var output = unsafe Text(buffer, file: 2)
+      output.write(text)
+      output.flush()
+    }
+  }
+
+  private static func sayHow() {
+    switch Heap.global.mode {
+    case .rseq: print("kalloc: heap made, caches bound to CPUs (rseq)\n")
+    case .thread: print("kalloc: heap made, caches bound to threads\n")
+    case .shared: print("kalloc: heap made, no caches (shared)\n")
+    case nil: print("kalloc: the heap could not be made\n")
+    }
+  }
+}

@@ -1,0 +1,217 @@
+// The surroundings: threads, their ends and their keys, fork, vfork, signals, limits, plug-ins. One test for each argument.
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+#include "check.h"
+
+extern char **environ;
+
+static void churn(unsigned seed, int rounds) {
+  enum { slots = 64 };
+  unsigned char *blocks[slots] = {0};
+  size_t sizes[slots] = {0};
+  for (int i = 0; i < rounds; i++) {
+    seed = seed * 1103515245 + 12345;
+    const int slot = (int)(seed >> 10) % slots;
+    if (blocks[slot]) {
+      CHECK(blocks[slot][0] == slot && blocks[slot][sizes[slot] - 1] == slot);
+      free(blocks[slot]);
+    }
+    sizes[slot] = 1 + (seed >> 16) % (i % 50 ? 600 : 70000);
+    blocks[slot] = malloc(sizes[slot]);
+    CHECK(blocks[slot]);
+    blocks[slot][0] = blocks[slot][sizes[slot] - 1] = (unsigned char)slot;
+  }
+  for (int slot = 0; slot < slots; slot++) free(blocks[slot]);
+}
+
+static void *churner(void *seed) {
+  churn((unsigned)(uintptr_t)seed, 3000);
+  return NULL;
+}
+
+// Ten thousand threads alive at once, each with a block.
+static atomic_int arrived;
+static pthread_barrier_t gate;
+static void *sleeper(void *argument) {
+  void *block = malloc(100 + (size_t)(uintptr_t)argument % 300);
+  CHECK(block);
+  memset(block, 1, 100);
+  atomic_fetch_add(&arrived, 1);
+  pthread_barrier_wait(&gate);
+  free(block);
+  return NULL;
+}
+static void threads_10000(void) {
+  enum { count = 10000 };
+  static pthread_t threads[count];
+  pthread_attr_t attributes;
+  pthread_attr_init(&attributes);
+  pthread_attr_setstacksize(&attributes, 64 << 10);
+  int made = 0;
+  pthread_barrier_init(&gate, NULL, count + 1);
+  made = 0;
+  for (; made < count; made++)
+    if (pthread_create(&threads[made], &attributes, sleeper, (void *)(uintptr_t)made)) break;
+  CHECK(made == count);
+  pthread_barrier_wait(&gate);
+  for (int i = 0; i < count; i++) pthread_join(threads[i], NULL);
+}
+
+// Destructors of keys allocate and free, before and after the allocator's own.
+static pthread_key_t keys[3];
+static void key_ends(void *block) {
+  churn(7, 300);
+  free(block);
+}
+static void *key_owner(void *argument) {
+  for (int i = 0; i < 3; i++) pthread_setspecific(keys[i], malloc(64));
+  churn(3, 500);
+  return argument;
+}
+static void keys_end(void) {
+  for (int i = 0; i < 3; i++) pthread_key_create(&keys[i], key_ends);
+  for (int i = 0; i < 300; i++) {
+    pthread_t thread;
+    CHECK(!pthread_create(&thread, NULL, key_owner, NULL));
+    pthread_join(thread, NULL);
+  }
+}
+
+static void forks(void) {
+  pthread_t threads[4];
+  for (uintptr_t round = 0; round < 60; round++) {
+    for (uintptr_t i = 0; i < 4; i++) CHECK(!pthread_create(&threads[i], NULL, churner, (void *)(round * 4 + i)));
+    const pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+      churn(9, 3000);
+      pthread_t thread;
+      CHECK(!pthread_create(&thread, NULL, churner, (void *)5));
+      pthread_join(thread, NULL);
+      _exit(0);
+    }
+    int status = -1;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+    char *words[] = {"/bin/true", NULL};
+    pid_t spawned;
+    CHECK(!posix_spawn(&spawned, words[0], NULL, NULL, words, environ));
+    CHECK(waitpid(spawned, &status, 0) == spawned && status == 0);
+    const pid_t shared = vfork();
+    if (shared == 0) execv(words[0], words), _exit(1);
+    CHECK(waitpid(shared, &status, 0) == shared && status == 0);
+  }
+}
+
+// A handler that allocates, whatever it interrupts.
+static void *volatile kept[16];
+static void handler(int signal) {
+  static unsigned turn;
+  const unsigned slot = turn++ % 16;
+  free(kept[slot]);
+  kept[slot] = malloc(16 + turn % 900);
+  CHECK(kept[slot]);
+  memset(kept[slot], (int)turn, 16);
+}
+static void signals(void) {
+  struct sigaction action = {.sa_handler = handler, .sa_flags = SA_RESTART};
+  sigaction(SIGALRM, &action, NULL);
+  struct itimerval timer = {{0, 100}, {0, 100}};
+  setitimer(ITIMER_REAL, &timer, NULL);
+  churn(11, 3000000);
+  memset(&timer, 0, sizeof timer);
+  setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+// Memory ends, and the program goes on. Called with a limit in place.
+static void exhausted(void) {
+  static void *blocks[1 << 20];
+  for (int round = 0; round < 3; round++) {
+    int count = 0;
+    while (count < 1 << 20 && (blocks[count] = malloc(count % 3 ? 1000 : 100000))) memset(blocks[count++], 1, 1000);
+    CHECK(count > 100 && count < 1 << 20 && errno == ENOMEM);
+    for (int i = 0; i < count; i++) free(blocks[i]);
+    churn(13, 10000);
+  }
+}
+static void address_space(void) {
+  struct rlimit limit = {1ul << 30, 1ul << 30};
+  if (!getenv("LIMITED")) {
+    CHECK(!setrlimit(RLIMIT_AS, &limit));
+    setenv("LIMITED", "1", 1);
+    execl("/proc/self/exe", "world", "address-space", NULL);
+    CHECK(0);
+  }
+  exhausted();
+}
+
+static void plugins(void) {
+  const char *name = getenv("PLUGIN");
+  CHECK(name);
+  for (int i = 0; i < 20; i++) {
+    void *plugin = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+    CHECK(plugin);
+    void *(*give)(size_t) = (void *(*)(size_t))dlsym(plugin, "plugin_give");
+    void (*take)(void *) = (void (*)(void *))dlsym(plugin, "plugin_take");
+    CHECK(give && take);
+    free(give(100));
+    take(malloc(100));
+    dlclose(plugin);
+  }
+}
+
+// Threads that run on while the process exits.
+static void *endless(void *seed) {
+  for (;;) churner(seed);
+}
+static void at_exit(void) { churn(17, 2000); }
+static void exits(void) {
+  atexit(at_exit);
+  for (int i = 0; i < 4; i++) {
+    pthread_t thread;
+    CHECK(!pthread_create(&thread, NULL, endless, (void *)(uintptr_t)i));
+  }
+  usleep(20000);
+  exit(0);
+}
+
+// Blocks that one thread allocates and another frees.
+static void *passed[4096];
+static void *taker(void *unused) {
+  for (int i = 0; i < 4096; i++) free(passed[i]);
+  return NULL;
+}
+static void hands_over(void) {
+  for (int round = 0; round < 200; round++) {
+    for (int i = 0; i < 4096; i++) passed[i] = malloc(8 + (size_t)i % 500);
+    pthread_t thread;
+    CHECK(!pthread_create(&thread, NULL, taker, NULL));
+    pthread_join(thread, NULL);
+  }
+  CHECK(mallinfo2().arena < 64 << 20);
+}
+
+int main(int count, char **words) {
+  CHECK(count == 2);
+  static const struct { const char *name; void (*test)(void); } tests[] = {
+      {"threads-10000", threads_10000}, {"keys", keys_end}, {"forks", forks}, {"signals", signals},
+      {"address-space", address_space}, {"exhausted", exhausted}, {"plugins", plugins}, {"exits", exits}, {"hands-over", hands_over}};
+  for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
+    if (!strcmp(words[1], tests[i].name)) {
+      tests[i].test();
+      printf("%s: ok\n", words[1]);
+      return 0;
+    }
+  CHECK(!"a test of that name");
+}

@@ -1,0 +1,181 @@
+// Blocks whose size the caller does not know: what the C library's `free`, `realloc` and `malloc_usable_size` are given.
+//
+//     address ─ window's base ─▶ frame ─▶ owner byte ─▶ {mask, reciprocal, bytes} ─▶ stack of the CPU
+//
+// Base, length and owner bytes of the window stand in the heap's handle, so that the hit path of a free is 28 instructions
+// with the return (`ka_section_free`), which also see an interior pointer and the object that was freed last. An owner of
+// 0 or `KA_OWNER_RUN` has a reciprocal of 0, which no offset passes. Everything else goes to the slow half: large blocks,
+// several nodes, heaps without a window, and misuse, which is reported to the caller and not trapped.
+
+import KAllocAtomics
+
+/// Why a block could not be freed or resized.
+public enum BlockFault: Equatable, Sendable {
+  /// No block of the heap begins at the address. So it is with a large block that was freed before.
+  case foreign
+  /// The object is free already: in its slab, or on the stack of the CPU as the last one freed there.
+  case doubleFree
+}
+
+extension Heap {
+  // MARK: Hit paths
+
+  /// The newest block of `sizeClass` that this CPU has in its cache; `nil`: ask `allocate`.
+  ///
+  /// Thread-safety: Concurrent. O(1).
+  @inlinable @inline(__always)
+  public func allocateCached(_ sizeClass: SizeClass) -> UnsafeMutableRawPointer? {
+    unsafe UnsafeMutableRawPointer(bitPattern: UInt(ka_section_pop(handle, Heap.stackOffset(sizeClass))))
+  }
+
+  /// Frees a block of a size class, by its address, into this CPU's cache; false: ask `deallocateUnsized`. 0 is no block.
+  ///
+  /// > Safety: as for `deallocateUnsized`.
+  ///
+  /// Thread-safety: Concurrent. O(1).
+  @inlinable @inline(__always)
+  public func deallocateCached(_ block: UInt) -> Bool {
+    let address = UInt64(block)
+    #if arch(x86_64) && os(Linux)
+      return unsafe ka_section_free(handle, address)
+    #else
+      guard let found = unsafe objectClass(address) else { return false }
+      let sizeClass = SizeClass(holding: Int(truncatingIfNeeded: unsafe found.pointee.bytes))
+      return unsafe ka_section_push(handle, Heap.stackOffset(sizeClass), address)
+    #endif
+  }
+
+  /// The class of the object that begins at `address` in the heap's one window; `nil`: none does, or there is none.
+  @inlinable @inline(__always)
+  func objectClass(_ address: UInt64) -> UnsafePointer<ka_class>? {
+    // (W) acquire: base and owners are those that were written before the frames.
+    let frames = unsafe ka_u64_load_acquire(ka_heap_frames_word(handle))
+    let frame = unsafe (address &- ka_u64_load_relaxed(ka_heap_base_word(handle))) &>> 12
+    guard frame < frames else { return nil }
+    // SAFETY: (W) the window has an owner byte for each frame, behind the classes.
+    let owners = unsafe UnsafePointer<UInt8>(bitPattern: UInt(ka_u64_load_relaxed(ka_heap_owners_word(handle))))
+      .unsafelyUnwrapped
+    // Relaxed: the caller owns the block, so its owner byte does not change.
+    let owner = unsafe Int(ka_u8_load_relaxed(owners + Int(truncatingIfNeeded: frame)))
+    let classes = unsafe UnsafeRawPointer(owners - Int(KA_CLASSES_BYTES)).assumingMemoryBound(to: ka_class.self)
+    let reciprocal = unsafe classes[owner].reciprocal
+    return unsafe (address & classes[owner].mask) &* reciprocal < reciprocal ? classes + owner : nil
+  }
+
+  // MARK: Whole operations
+
+  /// Frees a block whose size is not known: its class is read from the address. O(1) but for flushes.
+  ///
+  /// Traps where no block of this heap begins at `block`, and where it is known to be free already.
+  ///
+  /// > Safety: `block` is a live block of this heap, and is not used afterwards.
+  ///
+  /// Thread-safety: Concurrent.
+  @inlinable @inline(__always)
+  public func deallocate(_ block: UnsafeMutableRawPointer) {
+    if deallocateCached(UInt(bitPattern: block)) { return }
+    unsafe deallocateOrTrap(block)
+  }
+
+  @usableFromInline @inline(never)
+  func deallocateOrTrap(_ block: UnsafeMutableRawPointer) {
+    switch unsafe deallocateUnsized(block) {
+    case nil: return
+    case .foreign: Misuse.foreignFree.trap(at: UInt64(UInt(bitPattern: block)))
+    case .doubleFree: Misuse.doubleFree.trap(at: UInt64(UInt(bitPattern: block)))
+    }
+  }
+
+  /// Frees a block whose size is not known; what is wrong with it otherwise, and then nothing has changed.
+  ///
+  /// A fault that is not seen here is trapped at the latest when the block leaves the CPU's cache.
+  ///
+  /// > Safety: `block` is a live block of this heap, and is not used afterwards.
+  ///
+  /// Thread-safety: Concurrent.
+  public func deallocateUnsized(_ block: UnsafeMutableRawPointer) -> BlockFault? {
+    let address = UInt64(UInt(bitPattern: block))
+    guard let state = existingState, let kind = state.kind(of: address) else { return .foreign }
+    switch kind {
+    case .object(let sizeClass):
+      if state.isKnownFree(address, sizeClass) { return .doubleFree }
+      state.deallocateSlow(StackIndex(sizeClass), address)
+    case .large: state.deallocateLarge(address, expected: nil)
+    }
+    return nil
+  }
+
+  /// The bytes that the block at `block` really has; `nil`: no block of this heap begins there.
+  ///
+  /// Thread-safety: Concurrent. O(1); above 1 GiB O(number of such blocks).
+  @inlinable
+  public func usableSize(of block: UnsafeRawPointer) -> Int? {
+    let address = UInt64(UInt(bitPattern: block))
+    if let found = unsafe objectClass(address) { return Int(truncatingIfNeeded: unsafe found.pointee.bytes) }
+    return largeOrForeignSize(address)
+  }
+
+  @usableFromInline @inline(never)
+  func largeOrForeignSize(_ address: UInt64) -> Int? { existingState?.kind(of: address)?.bytes }
+
+  /// Changes the size of a block whose size is not known, in place where possible; `nil` where no block begins at `block`.
+  ///
+  /// The first bytes are kept, as many as both blocks have. A block that shrinks by less than a half, or a run of pages by
+  /// less than a quarter, stays as it is; a run that must move gets an eighth more address space than asked for, so that a
+  /// block that grows step by step is copied a logarithmic number of times. Pages never touched take no memory.
+  /// - Throws: as `allocate`; the old block is then valid and unchanged.
+  ///
+  /// > Safety: `block` is a live block of this heap; where the result has another address, it is not used afterwards.
+  ///
+  /// Thread-safety: Concurrent.
+  public func reallocateUnsized(
+    _ block: UnsafeMutableRawPointer, newSize: Int
+  ) throws(AllocError) -> UnsafeMutableRawPointer? {
+    guard newSize > 0 else { throw .invalidLayout }
+    let address = UInt64(UInt(bitPattern: block))
+    guard let state = existingState, let kind = state.kind(of: address) else { return nil }
+    let usable = kind.bytes
+    var wanted = newSize
+    switch kind {
+    case .object:
+      if newSize <= usable && newSize > usable / 2 { return unsafe block }
+    case .large:
+      if newSize <= usable && newSize > usable / 4 * 3 { return unsafe block }
+      if newSize > SizeClass.maximumBytes {
+        if let (moved, _) = state.resizeLarge(address, to: newSize, alignment: Frames.bytes, flags: .kernel) {
+          return unsafe UnsafeMutableRawPointer(bitPattern: UInt(moved))
+        }
+        if newSize > usable && newSize <= DirectMappings.threshold / 2 { wanted += newSize / 8 }
+      }
+    }
+    let target = unsafe try moved(to: wanted, orAtLeast: newSize)
+    unsafe target.copyMemory(from: block, byteCount: min(usable, newSize))
+    unsafe deallocate(block)
+    return unsafe target
+  }
+
+  private func moved(to wanted: Int, orAtLeast size: Int) throws(AllocError) -> UnsafeMutableRawPointer {
+    if wanted > size, let block = unsafe allocate(size: wanted) { return unsafe block }
+    return unsafe try allocate(size: size, alignment: 16, flags: .kernel, node: nil).baseAddress.unsafelyUnwrapped
+  }
+}
+
+extension HeapState {
+  /// Whether the object is free in its slab, or lies on top of the current CPU's stack. The owner of a live object knows
+  /// that neither is so; a stack that others move meanwhile never shows an object that they have not freed.
+  fileprivate func isKnownFree(_ address: UInt64, _ sizeClass: SizeClass) -> Bool {
+    let info = info(StackIndex(sizeClass))
+    guard let region = pages(containing: address) else { return false }
+    let table = SlabTable(of: region)
+    guard let (head, object) = table.place(address, info.slab) else { return false }
+    // Relaxed: the last free of an object that its slab has again was long ago; one under way is missed.
+    let bits = table.bits[table.firstWord(of: head) &+ object &>> 6].loadRelaxed()
+    if bits & (1 &<< UInt64(object & 63)) != 0 { return true }
+    guard let cache = LocalCache(self) else { return false }
+    let stack = cache.region
+    let count = stack.fill(info)
+    if count == 0 { return false }
+    let top = unsafe WordArray(stack.base + info.arrayOffset)
+    return top[count &- 1].loadRelaxed() == address
+  }
+}
