@@ -35,6 +35,16 @@ test-valgrind: ## Run the tests in thread mode under valgrind
 	@Scripts/bootstrap build test
 	@Scripts/test-valgrind
 
+##@ The malloc replacement
+.PHONY: malloc test-malloc
+malloc: ## Build build/libkalloc.so, libkalloc.a and libkalloc-hardened.so: LD_PRELOAD=build/libkalloc.so PROGRAM
+	@Scripts/bootstrap build
+	@Malloc/link build
+	@Malloc/link --hardened build
+
+test-malloc: malloc ## Run real programs on it, in all modes and hardened
+	@Malloc/test all
+
 ##@ Speed
 .PHONY: bench bench-quick bench-frontends
 bench: ## Measure KAlloc beside its peers in one run (ARGS="--json FILE")
@@ -74,7 +84,7 @@ bootstrap-bench: ## Install the allocators that the benchmarks compare with
 	@Scripts/bootstrap build bench
 
 clean: ## Remove everything that was built
-	rm -rf .build* Stress/.build* Benchmarks/.build*
+	rm -rf build .build* Stress/.build* Benchmarks/.build* Malloc/.build*
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } \

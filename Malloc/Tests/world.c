@@ -129,7 +129,7 @@ static void signals(void) {
   sigaction(SIGALRM, &action, NULL);
   struct itimerval timer = {{0, 100}, {0, 100}};
   setitimer(ITIMER_REAL, &timer, NULL);
-  churn(11, 3000000);
+  churn(11, 1000000);
   memset(&timer, 0, sizeof timer);
   setitimer(ITIMER_REAL, &timer, NULL);
 }
@@ -174,8 +174,12 @@ static void plugins(void) {
 // Threads that run on while the process exits.
 static void *endless(void *seed) {
   for (;;) churner(seed);
+  return NULL;
 }
-static void at_exit(void) { churn(17, 2000); }
+static void at_exit(void) {
+  churn(17, 2000);
+  puts("exits: ok");
+}
 static void exits(void) {
   atexit(at_exit);
   for (int i = 0; i < 4; i++) {

@@ -68,3 +68,8 @@ bool km_protect(void *address, size_t bytes, bool accessible) {
   errno = saved;
   return done;
 }
+
+static uint64_t pool_words[40 * 16];
+static uint64_t quarantine_words[1024];
+uint64_t *km_pool_words(void) { return pool_words; }
+uint64_t *km_quarantine_words(void) { return quarantine_words; }

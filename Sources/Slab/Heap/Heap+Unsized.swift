@@ -49,12 +49,13 @@ extension Heap {
   @inlinable @inline(__always)
   func objectClass(_ address: UInt64) -> UnsafePointer<ka_class>? {
     // (W) acquire: base and owners are those that were written before the frames.
-    let frames = unsafe ka_u64_load_acquire(ka_heap_frames_word(handle))
-    let frame = unsafe (address &- ka_u64_load_relaxed(ka_heap_base_word(handle))) &>> 12
+    let frames = unsafe AtomicWord(ka_heap_frames_word(handle)).loadAcquire()
+    let frame = unsafe (address &- AtomicWord(ka_heap_base_word(handle)).loadRelaxed()) &>> 12
     guard frame < frames else { return nil }
     // SAFETY: (W) the window has an owner byte for each frame, behind the classes.
-    let owners = unsafe UnsafePointer<UInt8>(bitPattern: UInt(ka_u64_load_relaxed(ka_heap_owners_word(handle))))
-      .unsafelyUnwrapped
+    let owners = unsafe UnsafePointer<UInt8>(
+      bitPattern: UInt(AtomicWord(ka_heap_owners_word(handle)).loadRelaxed())
+    ).unsafelyUnwrapped
     // Relaxed: the caller owns the block, so its owner byte does not change.
     let owner = unsafe Int(ka_u8_load_relaxed(owners + Int(truncatingIfNeeded: frame)))
     let classes = unsafe UnsafeRawPointer(owners - Int(KA_CLASSES_BYTES)).assumingMemoryBound(to: ka_class.self)

@@ -51,6 +51,10 @@ uint64_t km_random(void) KM_HIDDEN;
 /// Makes whole pages unreadable and unwritable, or readable and writable again. False where refused.
 bool km_protect(void *_Nonnull address, size_t bytes, bool accessible) KM_HIDDEN;
 
+/// The hardened variant's words: 16 blocks for each of 40 classes, and 1024 in quarantine.
+uint64_t *_Nonnull km_pool_words(void) KM_HIDDEN;
+uint64_t *_Nonnull km_quarantine_words(void) KM_HIDDEN;
+
 /// No instruction. Functions with different marks are not equal, so the compiler does not make one jump to another.
 #define KM_MARK(number) \
   static inline __attribute__((always_inline)) void km_mark_##number(void) { __asm__ volatile("" : : "i"(number)); }
