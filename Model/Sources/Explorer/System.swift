@@ -124,6 +124,9 @@ func osMilliseconds() -> UInt64 { machine.pointee.milliseconds }
 @_cdecl("ka_os_environment")
 func osEnvironment(_ name: UnsafePointer<CChar>) -> UnsafePointer<CChar>? { nil }
 
+@_cdecl("ka_os_abort")
+func osAbort() -> Never { fail("the allocator ends the process") }
+
 /// What the allocator reports is a misuse that no scenario commits.
 @_cdecl("ka_os_report")
 func osReport(_ text: UnsafePointer<CChar>, _ bytes: Int) {

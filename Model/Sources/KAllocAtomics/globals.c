@@ -3,7 +3,7 @@
 #include "KAllocAtomics.h"
 
 static uint64_t closed_regions[KA_CLOSED_REGIONS * KA_REGION_BYTES / sizeof(uint64_t)] __attribute__((aligned(4096)));
-ka_heap ka_global_heap = {(char *)closed_regions + sizeof closed_regions, NULL};
+ka_heap ka_global_heap = {(char *)closed_regions + sizeof closed_regions, NULL, 0, 0, NULL};
 
 static uint64_t owned[KA_THREAD_SLOTS / 64];
 static uint64_t busy[KA_THREAD_SLOTS];
