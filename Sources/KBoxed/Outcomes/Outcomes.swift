@@ -41,12 +41,12 @@ extension PushOutcome where Element: ~Copyable {
   /// The value, if it was handed back.
   @inlinable
   public consuming func handedBack() -> Element? {
-    switch consume self {
-    case .stored: return nil
-    case .refused(let element, let reason):
+    // Not a `switch`: Swift 6.3 stops with an error of its own on one that destructures both payloads of a generic case.
+    if case .refused(let element, let reason) = consume self {
       _ = reason
       return element
     }
+    return nil
   }
 }
 
@@ -64,25 +64,17 @@ extension BoxOutcome where Value: ~Copyable {
   /// The box, if there is one; otherwise the value is destroyed.
   @inlinable
   public consuming func boxed() -> Box<Value, A>? {
-    switch consume self {
-    case .boxed(let box): return box
-    case .refused(let value, let error):
-      _ = consume value
-      _ = error
-      return nil
-    }
+    if case .boxed(let box) = consume self { return box }
+    return nil
   }
 
   /// The value, if it was handed back; otherwise the box is destroyed.
   @inlinable
   public consuming func handedBack() -> Value? {
-    switch consume self {
-    case .boxed(let box):
-      _ = consume box
-      return nil
-    case .refused(let value, let error):
+    if case .refused(let value, let error) = consume self {
       _ = error
       return value
     }
+    return nil
   }
 }

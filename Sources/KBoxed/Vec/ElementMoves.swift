@@ -12,6 +12,23 @@ extension UnsafeMutablePointer where Pointee: ~Copyable {
     // SAFETY: the caller's duties are the same.
     if MemoryLayout<Pointee>.size > 0 { unsafe moveInitialize(from: source, count: count) }
   }
+
+  /// Moves the element here out.
+  ///
+  /// > Safety: As for `move()`.
+  @inlinable @inline(__always)
+  func moveOut() -> Pointee {
+    // SAFETY: the caller's duties are the same.
+    unsafe MemoryLayout<Pointee>.size > 0 ? move() : moveOutNothing()
+  }
+
+  /// As `moveOut()`, out of line: Swift 6.3's optimizer stops with an error of its own where it inlines the move of an
+  /// element without size and its `deinit` behind its initialisation.
+  @inlinable @inline(never)
+  func moveOutNothing() -> Pointee {
+    // SAFETY: the caller's duties are the same.
+    unsafe move()
+  }
 }
 
 extension UnsafeMutablePointer {

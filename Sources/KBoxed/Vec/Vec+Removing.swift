@@ -11,7 +11,7 @@ extension Vec where Element: ~Copyable {
     guard storedCount > 0 else { return nil }
     storedCount &-= 1
     // SAFETY: the place held the last element; the count says that it no longer does.
-    return unsafe (start + storedCount).move()
+    return unsafe (start + storedCount).moveOut()
   }
 
   /// Takes the element at a position out; those after it move down.
@@ -23,7 +23,7 @@ extension Vec where Element: ~Copyable {
     guard holds(position) else { throw .outOfRange }
     // SAFETY: the element moves out, and those after it move down into its place.
     let place = unsafe start + position
-    let element = unsafe place.move()
+    let element = unsafe place.moveOut()
     storedCount &-= 1
     unsafe place.moveElements(from: place + 1, count: storedCount &- position)
     return element
@@ -37,7 +37,7 @@ extension Vec where Element: ~Copyable {
   public mutating func swapRemove(at position: Int) throws(IndexError) -> Element {
     guard holds(position) else { throw .outOfRange }
     // SAFETY: the element moves out; the last one, if it is another, moves into its place.
-    let element = unsafe (start + position).move()
+    let element = unsafe (start + position).moveOut()
     storedCount &-= 1
     if position != storedCount { unsafe (start + position).moveElements(from: start + storedCount, count: 1) }
     return element

@@ -107,7 +107,7 @@ extension Vec where Element: ~Copyable {
     precondition(holds(first) && holds(second), "Vec: the index is out of range")
     guard first != second else { return }
     // SAFETY: both exist and are not the same: one moves out, the other over, the first back in.
-    let element = unsafe (start + first).move()
+    let element = unsafe (start + first).moveOut()
     unsafe (start + first).moveElements(from: start + second, count: 1)
     unsafe (start + second).initialize(to: element)
   }

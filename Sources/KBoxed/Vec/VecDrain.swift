@@ -41,7 +41,7 @@ public struct VecDrain<Element: ~Copyable>: ~Copyable, ~Escapable {
     remaining &-= 1
     unsafe first = place + 1
     // SAFETY: the invariant, which no longer covers the place.
-    return unsafe place.move()
+    return unsafe place.moveOut()
   }
 
   /// Destroys what is left.

@@ -63,7 +63,7 @@ extension VecIterator where Element: ~Copyable {
     let place = unsafe start + taken
     taken &+= 1
     // SAFETY: the invariant, which no longer covers the place.
-    return unsafe place.move()
+    return unsafe place.moveOut()
   }
 
   /// The elements not taken yet, as a vector in the same block. Cannot fail.
