@@ -41,7 +41,7 @@ extension PushOutcome where Element: ~Copyable {
   /// The value, if it was handed back.
   @inlinable
   public consuming func handedBack() -> Element? {
-    // Not a `switch`: Swift 6.3 stops with an error of its own on one that destructures both payloads of a generic case.
+    // Not a `switch`: Swift 6.3 crashes on one that takes both payloads of a generic case apart.
     if case .refused(let element, let reason) = consume self {
       _ = reason
       return element
