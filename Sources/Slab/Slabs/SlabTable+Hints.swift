@@ -91,14 +91,16 @@ extension SlabTable {
   }
 
   private func candidate(_ sizeClass: SizeClass, inBlock block: Int, from start: FrameIndex) -> FrameIndex? {
-    let owner = UInt8(truncatingIfNeeded: sizeClass.index &+ 1)
     for row in block &* Frames.rowsPerBlock..<(block &+ 1) &* Frames.rowsPerBlock {
       var rest = heads[row].loadSequentiallyConsistent()  // (H) looked at again after a clearing
       while rest != 0 {
         let frame = row &<< 6 | rest.trailingZeroBitCount
         rest &= rest &- 1
-        // The owner byte is only a filter: the slab's word decides, by compare-exchange.
-        if frame >= start.rawValue, owners[frame].loadRelaxed() == owner { return FrameIndex(frame) }
+        if frame < start.rawValue { continue }
+        // (H) looked at again: the word, not the owner byte. Where the bit was left by a slab that ended, the maker of the
+        // next one found it set and wrote nothing there that would make the byte seen.
+        let word = SlabWord(bits: words[frame].loadSequentiallyConsistent())
+        if word.sizeClass == sizeClass { return FrameIndex(frame) }
       }
     }
     return nil
