@@ -22,7 +22,7 @@ test: ## Run every test and every check
 	@Scripts/test $(STEPS)
 
 ##@ Slower tests
-.PHONY: test-tsan test-asan test-valgrind
+.PHONY: test-tsan test-asan test-valgrind model
 test-tsan: ## Run the tests under ThreadSanitizer
 	@Scripts/bootstrap build
 	@Scripts/test-sanitizer thread
@@ -44,6 +44,10 @@ malloc: ## Build build/libkalloc.so, libkalloc.a and libkalloc-hardened.so: LD_P
 
 test-malloc: malloc ## Run real programs on it, in all modes and hardened
 	@Malloc/test all
+
+model: ## Explore the interleavings of the lock-free core, and look for each seeded fault (about 10 minutes)
+	@Scripts/bootstrap build
+	@Scripts/model
 
 ##@ Speed
 .PHONY: bench bench-quick bench-frontends
@@ -84,7 +88,7 @@ bootstrap-bench: ## Install the allocators that the benchmarks compare with
 	@Scripts/bootstrap build bench
 
 clean: ## Remove everything that was built
-	rm -rf build .build* Stress/.build* Benchmarks/.build* Malloc/.build*
+	rm -rf build .build* Stress/.build* Benchmarks/.build* Malloc/.build* Model/.build*
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } \

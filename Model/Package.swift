@@ -30,7 +30,9 @@ let package = Package(
       swiftSettings: instrumented),
     .target(name: "Explorer", dependencies: ["KAllocAtomics"], swiftSettings: engine),
     .target(name: "Scenarios", dependencies: ["Explorer", "Slab", "KAllocAtomics"], swiftSettings: engine),
-    .executableTarget(name: "kmodel", dependencies: ["Explorer", "Scenarios", "KAllocAtomics"], swiftSettings: engine),
-    .testTarget(name: "ExplorerTests", dependencies: ["Explorer", "Scenarios", "KAllocAtomics"]),
+    .target(name: "Mutations"),
+    .executableTarget(
+      name: "kmodel", dependencies: ["Mutations", "Explorer", "Scenarios", "KAllocAtomics"], swiftSettings: engine),
+    .testTarget(name: "ExplorerTests", dependencies: ["Mutations", "Explorer", "Scenarios", "KAllocAtomics"]),
   ]
 )

@@ -182,6 +182,8 @@ struct Machine {
   var commitMayFail = false
   var barriersWork = true
   var migrates = false
+  /// Where what a scenario does while it is made takes place: the CPU, and in `thread` mode the slot.
+  var preparingCPU = 0
 }
 
 /// The machine. Set up by `prepareMachine` before anything else.

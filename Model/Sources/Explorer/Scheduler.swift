@@ -10,6 +10,7 @@ import KAllocAtomics
 @inline(__always)
 func tick() -> Int {
   let m = machine
+  if m.pointee.isReplaying && m.pointee.replayLeft == 0 { followReplay() }
   let thread = m.pointee.current
   m.pointee.threads[thread].clock[thread] &+= 1
   m.pointee.operations += 1

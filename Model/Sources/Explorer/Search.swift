@@ -93,20 +93,22 @@ public final class Search {
     m.pointee.saved.removeAll()
     m.pointee.blocks.removeAll()
     m.pointee.arenaNext = UInt(KM_ARENA_BASE)
-    m.pointee.cpuLimit = 2
+    m.pointee.cpuLimit = 3
     m.pointee.commitMayFail = false
     m.pointee.barriersWork = true
     m.pointee.migrates = false
+    m.pointee.preparingCPU = 0
     m.pointee.usesFences = false
     m.pointee.current = 0
     world = try scenario.make()
+    m.pointee.preparingCPU = 0
     m.pointee.threadCount = world.threads.count
     m.pointee.initialBlocks.removeAll()
     for index in 0..<m.pointee.blocks.count { m.pointee.initialBlocks.append(m.pointee.blocks[index]) }
   }
 
   /// Explores everything within `bound`, until `seconds` have passed.
-  public func explore(_ bound: Bound, seconds: Double) -> Exploration {
+  public func explore(_ bound: Bound, seconds: Double, shorteningFor: Double = 2) -> Exploration {
     let m = machine
     let start = ContinuousClock.now
     var deadline = start.advanced(by: .seconds(seconds))
@@ -121,7 +123,7 @@ public final class Search {
         restart()
         continue
       case .failed:
-        if result.failure == nil { deadline = min(deadline, ContinuousClock.now.advanced(by: .seconds(2))) }
+        if result.failure == nil { deadline = min(deadline, ContinuousClock.now.advanced(by: .seconds(shorteningFor))) }
         let found = failure()
         if result.failure.map({ isShorter(found, than: $0) }) ?? true { result.failure = found }
       case .pruned: result.pruned += 1
@@ -221,6 +223,8 @@ public final class Search {
     for thread in 0..<Machine.maximumThreads {
       m.pointee.threads[thread] = Thread(stack: km_new_stack(UInt32(thread)))
       m.pointee.threads[thread].cpu = thread < world.cpus.count ? world.cpus[thread] : thread
+      // What a thread does before its first operation has a time, too.
+      m.pointee.threads[thread].clock[thread] = 1
       m.pointee.cpuClocks[thread] = .zero
     }
     m.pointee.current = 0

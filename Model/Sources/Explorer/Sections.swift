@@ -14,7 +14,7 @@ import KAllocAtomics
 private var isRunning: Bool { km_current_mode() == KM_RUNNING }
 
 private func begin(_ heap: UnsafeMutablePointer<ka_heap>) -> UInt {
-  var cpu = 0
+  var cpu = machine.pointee.preparingCPU
   if isRunning {
     let m = machine
     considerMigration()
@@ -119,11 +119,13 @@ func sectionPushBatch(
 
 @_cdecl("ka_section_replace")
 func sectionReplace(
-  _ heap: UnsafeMutablePointer<ka_heap>, _ cpu: UInt64, _ offset: UInt64, _ expected: UInt64, _ desired: UInt64
+  _ heap: UnsafeMutablePointer<ka_heap>, _ cpu: UInt64, _ guardOffset: UInt64, _ guardWord: UInt64, _ offset: UInt64,
+  _ expected: UInt64, _ desired: UInt64
 ) -> Bool {
   let region = begin(heap)
   guard region == UInt(bitPattern: heap.pointee.regions) + UInt(cpu) << UInt(KA_REGION_SHIFT),
-    let gate = load(region), gate == 0, let found = load(region + UInt(offset)), found == expected,
+    let gate = load(region), gate == 0, let guarding = load(region + UInt(guardOffset)), guarding == guardWord,
+    let found = load(region + UInt(offset)), found == expected,
     store(region + UInt(offset), desired)
   else { return end(false) }
   return end(true)
@@ -165,13 +167,13 @@ private func considerMigration() {
 
 @_cdecl("ka_current_cpu")
 func currentCPU() -> UInt32 {
-  if !isRunning { return 0 }
+  if !isRunning { return UInt32(machine.pointee.preparingCPU) }
   considerMigration()
   return UInt32(machine.pointee.threads[machine.pointee.current].cpu)
 }
 
 @_cdecl("ka_thread_slot")
-func threadSlot() -> Int32 { isRunning ? Int32(machine.pointee.current) : 3 }
+func threadSlot() -> Int32 { Int32(isRunning ? machine.pointee.current : machine.pointee.preparingCPU) }
 
 @_cdecl("ka_rseq_available")
 func rseqAvailable() -> Bool { true }

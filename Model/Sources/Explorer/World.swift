@@ -7,7 +7,7 @@ public struct Scenario {
   public let name: String
   /// What meets what, and what must hold.
   public let summary: String
-  /// The largest bound that `make model` is to complete, and what `make test` runs.
+  /// Prepares an execution; runs once, before any thread.
   public let make: () throws -> World
 
   public init(_ name: String, _ summary: String, _ make: @escaping () throws -> World) {
@@ -38,6 +38,8 @@ public struct SimulatedSystem {
   public static func setMigration(_ on: Bool) { machine.pointee.migrates = on }
   /// Whether `ka_os_commit` may be refused, at every call.
   public static func setCommitMayFail(_ on: Bool) { machine.pointee.commitMayFail = on }
+  /// Where what follows in `make` takes place.
+  public static func prepare(onCPU cpu: Int) { machine.pointee.preparingCPU = cpu }
   /// Whether membarrier exists.
   public static func setBarriers(_ on: Bool) { machine.pointee.barriersWork = on }
 }
@@ -132,10 +134,27 @@ public var ownedBytes: Int {
   return Int(sum)
 }
 
-/// A plain access by the code under test that the scenario stands in for.
+/// The blocks of so many bytes that are owned.
+public func ownedBlocks(of bytes: Int) -> Int {
+  let m = machine
+  var count = 0
+  for index in 0..<m.pointee.blocks.count
+  where m.pointee.blocks[index].high - m.pointee.blocks[index].low == UInt(bytes) {
+    count += 1
+  }
+  return count
+}
+
+// MARK: Plain accesses by the code under test that the scenario stands in for
+
 public func plainWrite(_ address: UnsafeMutableRawPointer) {
   let word = UInt(bitPattern: address)
   plainStore(word, plainLoad(word))
 }
 
-public func plainRead(_ address: UnsafeRawPointer) { _ = plainLoad(UInt(bitPattern: address)) }
+public func plainWrite(_ address: UnsafeMutablePointer<UInt64>, _ value: UInt64) {
+  plainStore(UInt(bitPattern: address), value)
+}
+
+@discardableResult
+public func plainRead(_ address: UnsafeRawPointer) -> UInt64 { plainLoad(UInt(bitPattern: address)) }

@@ -1,4 +1,4 @@
 import Explorer
 
 /// Every scenario.
-public let allScenarios: [Scenario] = pageScenarios + growthScenarios + slabScenarios
+public let allScenarios: [Scenario] = pageScenarios + growthScenarios + slabScenarios + tableScenarios + heapScenarios

@@ -33,6 +33,17 @@ let pageScenarios: [Scenario] = [
       { if let first = region.take(1) { region.give(first, 1) } })
   },
 
+  Scenario(
+    "pages-allocate-ahead", "an allocation takes a frame that is being freed, on account of another that is free"
+  ) {
+    let region = try SmallRegion(2)
+    region.prepare(0, 1)
+    let got = Register()
+    return world(
+      region, { region.give(FrameIndex(0), 1) }, { got.value = region.take(1) == nil ? 0 : 1 },
+      check: { expect(got.value == 1, "a frame was free all the time and the allocation failed") })
+  },
+
   Scenario("pages-pair", "two threads allocate and free a frame each, of two") {
     let region = try SmallRegion(2)
     func body() { if let first = region.take(1) { region.give(first, 1) } }

@@ -27,6 +27,12 @@ struct SmallRegion {
       backing: backing, metadata: metadata)
   }
 
+  /// A region that a heap made.
+  init(existing pages: PageRegion) {
+    self.pages = pages
+    frameBytes = 1 << pages.frameShift
+  }
+
   /// Allocates; what it gets is owned.
   @discardableResult
   func take(_ frames: Int, alignment: Int = 1, flags: AllocFlags = []) -> FrameIndex? {

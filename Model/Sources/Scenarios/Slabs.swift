@@ -17,10 +17,20 @@ let slabScenarios: [Scenario] = [
       check: { expect(got[0].value + got[1].value == 3, "objects were left and a refill got none") })
   },
 
-  Scenario("slabs-take-give", "a refill meets a return to a slab without free objects: it can be found afterwards") {
+  Scenario(
+    "slabs-take-give", "a refill takes the last free object while another comes back: the slab can be found after it"
+  ) {
     let table = try SmallTable(objectBytes: 2048, slabs: 1)
-    let out = table.prepare(8)
-    return world(table, { table.give(out[3]) }, { table.give(table.take(2)) })
+    let out = table.prepare(7)
+    return world(table, { table.give(out[3]) }, { table.take(2) })
+  },
+
+  Scenario(
+    "slabs-create-found", "a slab is made where a hint is left of the one before: a refill sees all of it or none"
+  ) {
+    let table = try SmallTable(objectBytes: 2048, slabs: 1)
+    table.table.hint(FrameIndex(0), table.sizeClass)
+    return world(table, { _ = table.create(2) }, { table.take(2) })
   },
 
   Scenario("slabs-take-take-give", "two refills and a return, one free object at the start") {
@@ -63,6 +73,19 @@ let slabScenarios: [Scenario] = [
     table.give(table.prepare(1))
     return world(
       table, { _ = table.table.retireSpare(table.sizeClass) }, { table.take(1) }, { _ = table.create(1) })
+  },
+
+  Scenario(
+    "slabs-end-reuse", "the last object comes back, another thread ends the slab and makes a new one of its frames"
+  ) {
+    let table = try SmallTable(objectBytes: 2048, slabs: 1)
+    let out = table.prepare(1)
+    return world(
+      table, { table.give(out) },
+      {
+        _ = table.table.retireSpare(table.sizeClass)
+        _ = table.create(1)
+      })
   },
 
   Scenario("slabs-create-take", "a slab is made while another thread looks for one: it sees all of it or none") {

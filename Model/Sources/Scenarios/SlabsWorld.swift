@@ -27,6 +27,13 @@ struct SmallTable {
     table = SlabTable.make(region.pages, in: arena(bytes: bytes), classes: infos, mapped: false)
   }
 
+  /// A table that a heap made.
+  init(existing table: SlabTable, _ region: SmallRegion, _ geometry: SlabGeometry) {
+    self.region = region
+    self.table = table
+    self.geometry = geometry
+  }
+
   /// A slab of which the first `count` objects are out.
   func prepare(_ count: Int) -> [UInt64] {
     guard let head = region.pages.allocate(frames: geometry.frames, alignment: geometry.frames) else {

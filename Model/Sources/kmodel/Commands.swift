@@ -32,9 +32,10 @@ func run(_ scenarios: [Scenario]) -> Bool {
   if !isTerse {
     print("scenario                     bound  executions     states  words    ops/exec   seconds")
   }
-  for scenario in scenarios where !runOne(scenario) { failed.append(scenario.name) }
+  let mine = scenarios.enumerated().filter { $0.offset % shard[1] == shard[0] - 1 }.map(\.element)
+  for scenario in mine where !runOne(scenario) { failed.append(scenario.name) }
   if isTerse { return failed.isEmpty }
-  print(failed.isEmpty ? "\(scenarios.count) scenarios, no fault" : "failed: \(failed.joined(separator: " "))")
+  print(failed.isEmpty ? "\(mine.count) scenarios, no fault" : "failed: \(failed.joined(separator: " "))")
   return failed.isEmpty
 }
 
@@ -96,11 +97,11 @@ func replay(_ name: String, _ text: String) -> Bool {
   }
 }
 
-private func padded(_ text: String, _ width: Int) -> String {
+func padded(_ text: String, _ width: Int) -> String {
   text + String(repeating: " ", count: max(0, width - text.count))
 }
-private func right(_ number: Int, _ width: Int) -> String { right(String(number), width) }
-private func right(_ text: String, _ width: Int) -> String {
+func right(_ number: Int, _ width: Int) -> String { right(String(number), width) }
+func right(_ text: String, _ width: Int) -> String {
   String(repeating: " ", count: max(0, width - text.count)) + text
 }
 private func tenths(_ seconds: Double) -> String {

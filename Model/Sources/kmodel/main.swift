@@ -6,10 +6,14 @@ import Scenarios
 
 let usage = """
   kmodel list                              the scenarios
-  kmodel run [NAME…] [--seconds N] [--mutation N]
-                                           explores them, each for at most N seconds (default 20); a name may end in *
+  kmodel run [NAME…] [--seconds N] [--shard I/N] [--mutation N]
+                                           explores them, each for at most N seconds (default 20); a name may end in *;
+                                           of N shards, only every N-th scenario from the I-th on
   kmodel replay NAME "SCHEDULE" [--mutation N]
                                            runs one schedule and prints what happens
+
+  kmodel mutate SLAB DIR                   writes a copy of the sources of Slab that holds the seeded faults
+  kmodel mutants [N…] [--seconds N]        in a build of that copy: looks for each fault
 
   A schedule is what a failing run prints: "a12.1 b3" is 12 operations of thread a, the last of which finds the value
   before the newest, then 3 of thread b, then everybody to the end.
@@ -19,6 +23,11 @@ setvbuf(stdout, nil, _IOLBF, 0)
 var words = Array(CommandLine.arguments.dropFirst())
 let seconds = Double(option("--seconds") ?? "20") ?? 20
 let mutation = UInt32(option("--mutation") ?? "0") ?? 0
+let shard = (option("--shard") ?? "1/1").split(separator: "/").compactMap { Int($0) }
+guard shard.count == 2, shard[0] >= 1, shard[0] <= shard[1] else {
+  print("kmodel: --shard I/N, with I from 1 to N")
+  exit(64)
+}
 let isTerse = flag("--terse")
 prepareMachine()
 km_set_mutation(mutation)
@@ -26,6 +35,8 @@ km_set_mutation(mutation)
 switch words.first {
 case "list": list()
 case "run": exit(run(selected(words.dropFirst())) ? 0 : 1)
+case "mutate" where words.count == 3: exit(mutate(from: words[1], to: words[2]) ? 0 : 1)
+case "mutants": exit(runMutants(words.dropFirst()) ? 0 : 1)
 case "replay" where words.count == 3: exit(replay(words[1], words[2]) ? 0 : 1)
 default:
   print(usage)

@@ -15,6 +15,7 @@ uint64_t ka_section_pop_batch(ka_heap *_Nonnull heap, uint64_t stack, uint64_t *
 uint64_t ka_section_push_batch(
     ka_heap *_Nonnull heap, uint64_t stack, const uint64_t *_Nonnull source_end, uint64_t limit);
 bool ka_section_replace(
-    ka_heap *_Nonnull heap, uint64_t cpu, uint64_t offset, uint64_t expected, uint64_t desired);
+    ka_heap *_Nonnull heap, uint64_t cpu, uint64_t guard_offset, uint64_t guard, uint64_t offset, uint64_t expected,
+    uint64_t desired);
 
 #endif
