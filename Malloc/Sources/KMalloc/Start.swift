@@ -32,6 +32,8 @@ enum Start {
     var configuration = HeapConfiguration()
     configuration.mode = found.mode ?? environmentMode()
     configuration.limit = found.limit
+    // Programs map far more than they touch: address space is what the C library's allocator would never run out of.
+    configuration.windowBytes = 1 << 40
     // Only where no call is served from a CPU's stack without a question can calls be made to fail.
     if found.injectsFaults && configuration.mode != .shared { configuration.mode = .thread }
     unsafe options = found

@@ -22,6 +22,9 @@ extension HeapState {
     size > 0 && size <= .max - Frames.bytes ? frames(size) << Frames.usualShift : nil
   }
 
+  /// The size from which a block that no window has room for is mapped directly; 1 MiB, so that its table lasts.
+  static var directFallbackBytes: Int { 1 << 20 }
+
   /// A block that no size class serves. Whole frames; `clean` where its bytes are known to be zero.
   func allocateLarge(
     size: Int, alignment: Int, flags: AllocFlags, node: NodeIndex
@@ -30,7 +33,14 @@ extension HeapState {
     if bytes > DirectMappings.threshold && growsByOS { return try mapDirectly(bytes, alignment: alignment) }
     let frames = bytes >> Frames.usualShift
     let alignFrames = max(alignment >> Frames.usualShift, 1)
-    let run = try takeRun(frames: frames, alignment: alignFrames, flags: flags, from: node)
+    let run: Run
+    do {
+      run = try takeRun(frames: frames, alignment: alignFrames, flags: flags, from: node)
+    } catch {
+      // A window without a run as long still leaves the rest of the address space.
+      guard error == .outOfMemory, growsByOS, bytes >= HeapState.directFallbackBytes else { throw error }
+      return try mapDirectly(bytes, alignment: alignment)
+    }
     let clean = run.pages.isClean(run.first, frames: frames)
     let table = SlabTable(of: run.pages)
     table.words[run.first.rawValue].storeRelaxed(SlabWord(runOf: frames).bits)

@@ -160,6 +160,14 @@ extension PageRegion {
       }
       from = Swift.max(block, (obstacle ?? first) / Frames.perBlock) + 1
     }
+    // New blocks, and what is free at the end of the last one: not a look at each block in use before every growth.
+    if isReserved, end > 0,
+      let found = takeRun(
+        frames, alignment: alignment, in: Swift.max((end - 1) * Frames.perBlock, head)..<limit, absent: true,
+        disturbed: &disturbed)
+    {
+      return found
+    }
     return takeAnywhere(frames, alignment: alignment, absent: true, disturbed: &disturbed)
   }
 

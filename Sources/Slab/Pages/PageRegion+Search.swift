@@ -62,6 +62,9 @@ extension PageRegion {
 
   /// The lowest run of `frames` free frames in `range` at a multiple of `alignment`.
   func firstRun(of frames: Int, alignment: Int, in range: Range<Int>, absent: Bool) -> Int? {
+    if frames >= Frames.perBlock {
+      return firstLongRun(of: frames, alignment: alignment, in: range, absent: absent)
+    }
     var from = range.lowerBound
     while from < range.upperBound {
       // Where only block boundaries will do, the word of the block there says enough.
