@@ -6,6 +6,20 @@ static uint64_t ka_closed_regions[KA_CLOSED_REGIONS * KA_REGION_BYTES / sizeof(u
 
 ka_heap ka_global_heap = {(char *)ka_closed_regions + sizeof ka_closed_regions, NULL, 0, 0, NULL};
 
+bool ka_heap_close_global(uint32_t cpus) {
+  const size_t bytes = sizeof ka_closed_regions + (size_t)cpus * KA_REGION_BYTES;
+  const uint64_t initial = (uint64_t)(uintptr_t)((char *)ka_closed_regions + sizeof ka_closed_regions);
+  uint64_t *word = ka_heap_regions_word(&ka_global_heap);
+  // Relaxed: `ka_rseq_adopt` releases, and closed regions need no order. Where the maker of the global heap comes between,
+  // its regions stand; where it comes later, it replaces these, which stay mapped because a section may be in them.
+  if (ka_u64_load_relaxed(word) != initial) return true;
+  char *memory = ka_os_map(bytes, KA_OS_PAGE_BYTES);
+  if (!memory) return false;
+  const uint64_t closed = (uint64_t)(uintptr_t)(memory + sizeof ka_closed_regions);
+  if (ka_u64_cas_relaxed(word, initial, closed) != initial) ka_os_unmap(memory, bytes);
+  return true;
+}
+
 #if defined(__linux__)
 
 // The area that the sections use until `ka_rseq_adopt`, and in the other modes for ever: its CPU is number -1.

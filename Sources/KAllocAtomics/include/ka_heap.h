@@ -46,7 +46,8 @@ typedef struct {
 /// Regions below the first CPU's: threads whose rseq area is not registered have the CPU numbers -1 and -2.
 #define KA_CLOSED_REGIONS 2
 
-/// What a heap's handle points to. Each field changes once, from its initial value to the final one.
+/// What a heap's handle points to. Each field changes once, from its initial value to the final one; the global heap's
+/// `regions` may be those of `ka_heap_close_global` in between.
 typedef struct {
   /// The region of CPU 0; the region of CPU n is n * KA_REGION_BYTES further on, also for n = -1 and n = -2.
   void *_Nonnull regions;
@@ -76,6 +77,10 @@ static inline uint64_t *_Nonnull ka_heap_base_word(ka_heap *_Nonnull heap) { ret
 static inline uint64_t *_Nonnull ka_heap_frames_word(ka_heap *_Nonnull heap) { return &heap->window_frames; }
 static inline uint64_t *_Nonnull ka_heap_owners_word(ka_heap *_Nonnull heap) { return (uint64_t *)(void *)&heap->owners; }
 
+/// Gives the global heap closed regions for CPUs 0 ..< `cpus` where it has none of its own yet: before another heap lets the
+/// sections find a CPU. False where the address space is refused.
+bool ka_heap_close_global(uint32_t cpus);
+
 #if defined(__linux__)
 /// The distance from the thread pointer to the rseq area in use: glibc's, or one of our own that says "CPU -1".
 extern uint64_t ka_rseq_offset __attribute__((visibility("hidden")));
@@ -89,7 +94,7 @@ bool ka_rseq_available(void);
 void ka_rseq_begin(void);
 
 /// Makes the sections use glibc's rseq area. From here on they find the CPU's own region.
-/// Only after `regions` of the heap in use is final: an inlined path reads the area first and `regions` after it.
+/// Only after `regions` of every heap in use reach all CPUs: an inlined path reads the area first and `regions` after it.
 void ka_rseq_adopt(void);
 
 /// The CPU that this thread runs on at the moment of the call; 0 where unknown.

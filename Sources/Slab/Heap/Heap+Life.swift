@@ -9,6 +9,13 @@ extension Heap {
   ///   nodes. Nothing is left behind then.
   public static func create(_ configuration: HeapConfiguration) throws(AllocError) -> Heap {
     let state = unsafe try HeapState.make(configuration, handle: nil)
+    if state.mode == .rseq {
+      // From `publish` on sections find a CPU in every heap, also in the global one, which need not exist yet.
+      guard ka_heap_close_global(unsafe UInt32(state.record.pointee.cpuCount)) else {
+        unsafe state.dispose()
+        throw .outOfMemory
+      }
+    }
     let handle = unsafe state.heap
     // (S) release, as for the global heap.
     unsafe AtomicWord(ka_heap_state_word(handle)).storeRelease(UInt64(UInt(bitPattern: state.record)))

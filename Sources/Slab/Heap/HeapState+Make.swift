@@ -260,6 +260,8 @@ extension HeapState {
       let base = unsafe UnsafeMutableRawPointer(bitPattern: record.pointee.windows)
     {
       unsafe ka_os_unmap(base, nodeCount << record.pointee.windowShift)
+      // Not again in `dispose`, where no smaller window was to be had: the addresses may be another's by then.
+      unsafe record.pointee.windows = 0
     }
   }
 }
