@@ -68,11 +68,18 @@ void ka_os_no_huge_pages(void *address, size_t bytes) {
   ka_syscall3(SYS_madvise, (long)address, (long)bytes, MADV_NOHUGEPAGE);
 }
 
+/// The bits of the kernel's own CPU masks. Where even those are unknown, the most that Linux is built for.
+static uint32_t cpu_mask_bits(void) {
+  unsigned long mask[8192 / 8 / sizeof(unsigned long)];
+  const long bytes = ka_syscall3(SYS_sched_getaffinity, 0, sizeof mask, (long)mask);
+  return bytes > 0 ? (uint32_t)bytes * 8 : 8192;
+}
+
 uint32_t ka_os_cpu_limit(void) {
   // The file holds ranges in ascending order, such as "0-7,16-23": the last number is the highest.
   char text[256];
   long file = ka_syscall6(SYS_openat, AT_FDCWD, (long)"/sys/devices/system/cpu/possible", O_RDONLY | O_CLOEXEC, 0, 0, 0);
-  if (ka_syscall_failed(file)) return 1;
+  if (ka_syscall_failed(file)) return cpu_mask_bits();  // a sandbox without /sys
   long length = ka_syscall3(SYS_read, file, (long)text, sizeof text);
   ka_syscall3(SYS_close, file, 0, 0);
   uint32_t last = 0;
@@ -82,12 +89,12 @@ uint32_t ka_os_cpu_limit(void) {
     if (digit) last = (in_number ? last * 10 : 0) + (uint32_t)(text[i] - '0');
     in_number = digit;
   }
-  return last + 1;
+  return length > 0 ? last + 1 : cpu_mask_bits();
 }
 
 uint64_t ka_os_physical_bytes(void) {
   long pages = sysconf(_SC_PHYS_PAGES);
-  return pages > 0 ? (uint64_t)pages * KA_OS_PAGE_BYTES : 0;
+  return pages > 0 ? (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
 }
 
 uint64_t ka_os_milliseconds(void) {

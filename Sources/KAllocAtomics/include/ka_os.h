@@ -38,7 +38,7 @@ bool ka_os_bind(void *_Nonnull address, size_t bytes, uint32_t node, bool strict
 /// Keeps transparent huge pages away from a range of small, sparsely touched metadata.
 void ka_os_no_huge_pages(void *_Nonnull address, size_t bytes);
 
-/// One more than the highest CPU number that this machine can ever have; 1 where unknown.
+/// One more than the highest CPU number that this machine can ever have, or a larger number where that is unknown.
 uint32_t ka_os_cpu_limit(void);
 
 /// Bytes of physical memory; 0 where unknown.
