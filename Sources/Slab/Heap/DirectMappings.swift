@@ -44,6 +44,7 @@ struct DirectMappings {
 
   /// The bytes mapped at `block`; `nil`: none of this heap's.
   func find(_ block: UInt64) -> Int? {
+    guard block > DirectMappings.claimed else { return nil }
     for slot in 0..<DirectMappings.slots where address(slot).loadAcquire() == block {  // (D)
       return Int(truncatingIfNeeded: size(slot).loadRelaxed())
     }
@@ -52,6 +53,7 @@ struct DirectMappings {
 
   /// Claims the slot of `block`, which the caller may then unmap or move; `nil`: none of this heap's.
   func take(_ block: UInt64) -> (slot: Int, bytes: Int)? {
+    guard block > DirectMappings.claimed else { return nil }
     for slot in 0..<DirectMappings.slots
     where address(slot).loadRelaxed() == block
       && address(slot).compareExchangeAcquire(block, DirectMappings.claimed) == block  // (D) the size of the block

@@ -89,7 +89,7 @@ extension Heap {
       return state.deallocateSlow(StackIndex(pageOrder: order), address)
     }
     guard (0...40).contains(order), let region = state.pages(containing: address),
-      let frame = unsafe region.frame(of: pages), frame.rawValue & (1 << order - 1) == 0
+      state.arePages(address, bytes: Frames.bytes << order, of: region), let frame = unsafe region.frame(of: pages)
     else { Misuse.foreignFree.trap(at: address) }
     state.giveRun(region, frame, frames: 1 << order)
     state.purgeInPassing(region)

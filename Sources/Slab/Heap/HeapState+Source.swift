@@ -149,7 +149,7 @@ extension HeapState {
       guard let (head, object) = table.place(address, info.slab) else { Misuse.foreignFree.trap(at: address) }
       return PendingWord(key: table.firstWord(of: head) &+ object &>> 6, mask: 1 &<< UInt64(object & 63))
     }
-    guard isPage(address, info, region),
+    guard arePages(address, bytes: info.objectBytes, of: region),
       let frame = unsafe region.frame(of: UnsafeRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped)
     else { Misuse.foreignFree.trap(at: address) }
     let mask = Row.mask(Order(info.stack.pageOrder).frames)
@@ -167,13 +167,19 @@ extension HeapState {
     if info.stack.sizeClass != nil {
       return unsafe SlabTable(of: region).objects(in: addresses, count: count, info.slab)
     }
-    for index in 0..<count where !isPage(unsafe addresses[index], info, region) { return index }
+    for index in 0..<count where !arePages(unsafe addresses[index], bytes: info.objectBytes, of: region) {
+      return index
+    }
     return count
   }
 
-  private func isPage(_ address: UInt64, _ info: StackInfo, _ region: PageRegion) -> Bool {
-    guard let pointer = unsafe UnsafeRawPointer(bitPattern: UInt(address)) else { return false }
-    return unsafe region.contains(pointer) && address & UInt64(info.objectBytes &- 1) == 0
+  /// Whether pages of so many bytes, a power of two, may begin at `address`: not those of a slab or a large run.
+  func arePages(_ address: UInt64, bytes: Int, of region: PageRegion) -> Bool {
+    guard let pointer = unsafe UnsafeRawPointer(bitPattern: UInt(address)), let frame = unsafe region.frame(of: pointer)
+    else { return false }
+    // Relaxed: the pages are out, so their owner bytes do not change.
+    return address & UInt64(bytes &- 1) == 0
+      && SlabTable(of: region).owners[frame.rawValue].loadRelaxed() == SlabTable.Owner.none
   }
 
   private func returnWord(_ pending: PendingWord, _ info: StackInfo, _ region: PageRegion) {
