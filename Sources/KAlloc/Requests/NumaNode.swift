@@ -37,5 +37,5 @@ public struct NumaNode: Hashable, Sendable {
 
   /// The node's index, or `nil` for ``any``.
   @inlinable @inline(__always)
-  public var nodeIndex: NodeIndex? { index < 0 ? nil : NodeIndex(index) }
+  public var nodeIndex: NodeIndex? { self == .any ? nil : NodeIndex(index) }
 }

@@ -4,7 +4,7 @@
 //
 //     0      control words: gate and counters (see `CPURegion` in Slab)
 //     128    stacks: {top, begin, end, room} for each size class and page order
-//     4096…  the arrays that the stacks point into
+//     1568…  the arrays that the stacks point into
 //
 // A stack holds pointers in [base, top). Pop is allowed while top > begin, push from the inlined path while
 // top < end, and any other push while top < room. All four words zero: closed, so every operation takes the slow

@@ -254,7 +254,7 @@ not_done:
 
 #elif defined(__linux__) && defined(__aarch64__)
 
-// The rseq area's offset is 0 until the heap is made: unlike on x86-64, no static value can name our own area.
+// The rseq area's offset is 0 until `ka_rseq_begin`: unlike on x86-64, no distance from the thread pointer faults.
 KA_INLINE uint64_t ka_rseq_area(void) {
   uint64_t offset = __atomic_load_n(&ka_rseq_offset, __ATOMIC_ACQUIRE);
   return offset ? (uint64_t)(uintptr_t)__builtin_thread_pointer() + offset : 0;

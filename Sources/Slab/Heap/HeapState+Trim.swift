@@ -19,7 +19,9 @@ extension HeapState {
       for stack in 0..<StackIndex.count {
         let info = info(StackIndex(rawValue: stack))
         let depot = depot(info, on: NodeIndex(node))
-        while let magazine = depot.takeFull() {
+        // As many as there can be: others may fill them as fast.
+        for _ in 0..<StackInfo.depotSlots {
+          guard let magazine = depot.takeFull() else { break }
           unsafe spill(info, magazine.pointers, count: magazine.count)
           magazine.count = 0
           depot.put(magazine)

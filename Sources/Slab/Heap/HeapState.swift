@@ -11,7 +11,7 @@ import KAllocAtomics
 /// The state of a heap. A handle, one pointer wide. Thread-safety: Concurrent.
 ///
 /// ## Invariants
-/// `record` points to a record that `HeapMaker` initialised before it published the state, and that stays mapped until
+/// `record` points to a record that `make` initialised before it published the state, and that stays mapped until
 /// the heap is destroyed. Its fields never change.
 @safe
 struct HeapState: Sendable {

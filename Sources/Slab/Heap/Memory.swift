@@ -29,12 +29,6 @@ struct MetadataSource {
     return unsafe memory
   }
 
-  /// Gives back what `take` gave; a given range keeps it.
-  @unsafe
-  func give(_ memory: UnsafeMutableRawPointer, _ bytes: Int) {
-    if given == nil { unsafe ka_os_unmap(memory, bytes) }
-  }
-
   /// What is left of the given range, for frames.
   var rest: HeapConfiguration.Memory? {
     guard let given, let base = unsafe UnsafeMutableRawPointer(bitPattern: given.lowerBound) else { return nil }
