@@ -38,6 +38,8 @@ struct Message {
   var value: UInt64
   /// What a load with acquire learns.
   var release: Clock
+  /// The same by acquire and release alone: see `Thread.ordered`.
+  var ordered: Clock
   /// When each thread first wrote or read it: from then on nothing older is left for those who know of that moment.
   var seen: Clock
 }
@@ -46,13 +48,15 @@ struct Message {
 struct Location {
   let address: UInt
   let size: UInt32
-  /// Whether two threads were ever found at it, one of them writing: only then is an access a point at which another
-  /// thread may run, and only then are old values kept.
+  /// Whether two threads were ever found at it, one of them writing, and acquire and release did not order them: only
+  /// then is an access a point at which another thread may run, and only then are old values kept.
   var isShared = false
   /// The execution that the rest belongs to.
   var epoch: UInt32 = 0
-  var readers: UInt8 = 0
-  var writers: UInt8 = 0
+  /// Of a word that is not shared: the last write, and the reads since.
+  var writer: UInt8 = 0
+  var written: UInt32 = 0
+  var reads = Clock.zero
   /// The newest message that a sequentially consistent access wrote or read.
   var lastConsistent = 0
   var count = 0
@@ -74,6 +78,9 @@ struct Cell {
 struct Thread {
   var stack: UnsafeMutableRawPointer?
   var clock = Clock.zero
+  /// What acquire and release order before this moment, without what context switches and barriers do: those might as
+  /// well have come at another moment.
+  var ordered = Clock.zero
   /// What a fence with acquire would learn, and what relaxed stores publish since a fence with release.
   var unacquired = Clock.zero
   var released = Clock.zero

@@ -114,13 +114,14 @@ func yieldPoint(at address: UInt, _ size: UInt32) {
 
 private func renew(_ place: UnsafeMutablePointer<Location>) {
   place.pointee.epoch = machine.pointee.epoch
-  place.pointee.readers = 0
-  place.pointee.writers = 0
+  place.pointee.writer = 0
+  place.pointee.written = 0
+  place.pointee.reads = .zero
   place.pointee.lastConsistent = 0
   place.pointee.count = 0
   place.pointee.hash = 0
   append(
-    place, Message(value: peek(place.pointee.address, place.pointee.size), release: .zero, seen: .zero))
+    place, Message(value: peek(place.pointee.address, place.pointee.size), release: .zero, ordered: .zero, seen: .zero))
 }
 
 private func append(_ place: UnsafeMutablePointer<Location>, _ message: Message) {
@@ -138,16 +139,36 @@ private func append(_ place: UnsafeMutablePointer<Location>, _ message: Message)
   place.pointee.count += 1
 }
 
-/// Notes who is at the word. A second thread, one of them writing, makes the word a shared one.
+/// Notes who is at the word. Two threads at once, one of them writing, make the word a shared one.
+///
+/// Accesses that acquire and release order cannot come in another order, nor can such a load find an old value: as for
+/// plain memory without data races, such a word needs no point of choice.
 @inline(__always)
 func note(_ place: UnsafeMutablePointer<Location>, _ thread: Int, writes: Bool) {
-  let mine = UInt8(1) << UInt8(thread)
-  let others = (writes ? place.pointee.readers | place.pointee.writers : place.pointee.writers) & ~mine
-  if writes { place.pointee.writers |= mine } else { place.pointee.readers |= mine }
-  if others != 0 && !place.pointee.isShared {
-    place.pointee.isShared = true
-    if !machine.pointee.isReplaying { leave(.discovery) }
+  let m = machine
+  if place.pointee.isShared || m.pointee.isReplaying { return }
+  let ordered = m.pointee.threads[thread].ordered
+  let now = m.pointee.threads[thread].clock[thread]
+  let writer = Int(place.pointee.writer)
+  var isOrdered = place.pointee.written <= ordered[writer] || writer == thread
+  if writes {
+    var others = place.pointee.reads
+    others[thread] = 0
+    if any(others .> ordered) { isOrdered = false }
+    place.pointee.writer = UInt8(thread)
+    place.pointee.written = now
+    place.pointee.reads = .zero
+  } else {
+    place.pointee.reads[thread] = now
   }
+  if !isOrdered {
+    place.pointee.isShared = true
+    leave(.discovery)
+  }
+  let last = UInt64(place.pointee.written) << 8 | UInt64(place.pointee.writer)
+  let hash = mix(mix(UInt64(place.pointee.address), last), place.pointee.reads)
+  m.pointee.locationHash ^= place.pointee.hash ^ hash
+  place.pointee.hash = hash
 }
 
 private func rehash(_ place: UnsafeMutablePointer<Location>) {
@@ -155,6 +176,7 @@ private func rehash(_ place: UnsafeMutablePointer<Location>) {
   for index in 0..<place.pointee.count {
     let message = place.pointee.messages + index
     hash = mix(mix(mix(hash, message.pointee.value), message.pointee.release), message.pointee.seen)
+    hash = mix(hash, message.pointee.ordered)
   }
   machine.pointee.locationHash ^= place.pointee.hash ^ hash
   place.pointee.hash = hash
@@ -173,6 +195,7 @@ private func read(_ place: UnsafeMutablePointer<Location>, _ index: Int, _ threa
   if message.pointee.seen[thread] == .max { message.pointee.seen[thread] = self_.pointee.clock[thread] }
   if order.acquires {
     self_.pointee.clock.join(message.pointee.release)
+    self_.pointee.ordered.join(message.pointee.ordered)
   } else {
     self_.pointee.unacquired.join(message.pointee.release)
   }
@@ -180,15 +203,24 @@ private func read(_ place: UnsafeMutablePointer<Location>, _ index: Int, _ threa
 }
 
 private func write(
-  _ place: UnsafeMutablePointer<Location>, _ value: UInt64, _ thread: Int, _ order: Ordering, after: Clock
+  _ place: UnsafeMutablePointer<Location>, _ value: UInt64, _ thread: Int, _ order: Ordering, after: Message?
 ) {
   let self_ = machine.pointee.threads + thread
   var release = order.releases ? self_.pointee.clock : self_.pointee.released
-  release.join(after)
+  // What acquires before it in program order published is ordered, too; the thread's own lane is its time.
+  var ordered = Clock.zero
+  if order.releases {
+    ordered = self_.pointee.ordered
+    ordered[thread] = self_.pointee.clock[thread]
+  }
+  if let after {
+    release.join(after.release)
+    ordered.join(after.ordered)
+  }
   var seen = Clock.never
   seen[thread] = self_.pointee.clock[thread]
   if place.pointee.count == 1 { save(place.pointee.address, place.pointee.size) }
-  append(place, Message(value: value, release: release, seen: seen))
+  append(place, Message(value: value, release: release, ordered: ordered, seen: seen))
   if order == .consistent { place.pointee.lastConsistent = place.pointee.count - 1 }
   poke(place.pointee.address, place.pointee.size, value)
 }
@@ -233,7 +265,7 @@ func modelStore(_ address: UInt, _ size: UInt32, _ order: Ordering, _ value: UIn
   let value = truncated(value, size)
   trace(.store, place, order, peek(address, size), value, 0)
   if place.pointee.isShared || m.pointee.isReplaying {
-    write(place, value, thread, order, after: .zero)
+    write(place, value, thread, order, after: nil)
     rehash(place)
   } else {
     save(address, size)
@@ -253,7 +285,7 @@ func modelUpdate(
   if place.pointee.isShared || m.pointee.isReplaying {
     let newest = place.pointee.count - 1
     read(place, newest, thread, order)
-    write(place, value, thread, order, after: place.pointee.messages[newest].release)
+    write(place, value, thread, order, after: place.pointee.messages[newest])
     rehash(place)
   } else {
     save(address, size)
@@ -309,7 +341,7 @@ func modelCompareExchange(
   let succeeds = old == 0 && found == expected
   if succeeds {
     read(place, newest, thread, order)
-    write(place, truncated(desired, size), thread, order, after: place.pointee.messages[newest].release)
+    write(place, truncated(desired, size), thread, order, after: place.pointee.messages[newest])
   } else {
     read(place, newest - old, thread, order.onFailure)
   }

@@ -183,7 +183,7 @@ private func isKnown() -> Bool {
   var hash = m.pointee.locationHash ^ m.pointee.plainHash
   for index in 0..<m.pointee.threadCount {
     let thread = m.pointee.threads + index
-    var own = mix(mix(UInt64(index), thread.pointee.history), thread.pointee.clock)
+    var own = mix(mix(mix(UInt64(index), thread.pointee.history), thread.pointee.clock), thread.pointee.ordered)
     let flags: UInt64 = (thread.pointee.finished ? 1 : 0) | (thread.pointee.inSection ? 2 : 0)
     own = mix(own, flags | (thread.pointee.isAborted ? 4 : 0) | UInt64(thread.pointee.cpu) << 3)
     if m.pointee.usesFences { own = mix(mix(own, thread.pointee.unacquired), thread.pointee.released) }

@@ -5,9 +5,9 @@
 //
 // Three things keep it short, and none of them leaves anything out (within the bound, and but for hash collisions):
 //
-// Choices only at shared words. A word is private until two threads are found at it, one of them writing; then the
-// exploration begins again with that word as a point of choice. When an exploration ends without such a discovery, no
-// execution has a conflict at any other word, so operations on those commute with everything that others do.
+// Choices only at shared words. A word is private until two threads are found at it, one of them writing, whom acquire
+// and release do not order; then the exploration begins again with that word as a point of choice. When an exploration
+// ends without such a discovery, accesses of any other word come in one order only, whatever the order of threads.
 //
 // States are met once. Before each operation on a shared word the state is hashed: what every thread has read (its own
 // state is a function of that), clocks, messages, plain memory by who wrote it when, blocks owned. Two orders of
