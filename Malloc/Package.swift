@@ -17,7 +17,8 @@ let package = Package(
   dependencies: [.package(name: "kalloc", path: "..", traits: ["Embedded"])],
   targets: [
     .target(name: "CMalloc"),
-    .target(name: "KMalloc", dependencies: ["CMalloc", .product(name: "Slab", package: "kalloc")], swiftSettings: embedded),
+    .target(
+      name: "KMalloc", dependencies: ["CMalloc", .product(name: "Slab", package: "kalloc")], swiftSettings: embedded),
   ],
   cxxLanguageStandard: .cxx17
 )

@@ -75,7 +75,8 @@ public func valloc(_ size: Int) -> UnsafeMutableRawPointer? { unsafe allocateSlo
 @c(km_pvalloc)
 public func pvalloc(_ size: Int) -> UnsafeMutableRawPointer? {
   guard size >= 0, size <= .max - Alignment.page else { return unsafe refused() }
-  return unsafe allocateSlow(max((size + Alignment.page - 1) & ~(Alignment.page - 1), Alignment.page), Alignment.page, zero: false)
+  return unsafe allocateSlow(
+    max((size + Alignment.page - 1) & ~(Alignment.page - 1), Alignment.page), Alignment.page, zero: false)
 }
 
 // MARK: Frees that know more

@@ -95,7 +95,8 @@
       let needed = size + seal
       let large = needed > SizeClass.maximumBytes || alignment > SizeClass.maximumAlignment
       let wanted = large ? max((needed + 4095) & ~4095, 36864) + guardBytes : needed
-      guard let block = unsafe take(wanted, alignment, zero: zero), let usable = unsafe Heap.global.usableSize(of: block)
+      guard let block = unsafe take(wanted, alignment, zero: zero),
+        let usable = unsafe Heap.global.usableSize(of: block)
       else { return nil }
       if isLarge(usable) {
         _ = unsafe km_protect(block + (usable - guardBytes), guardBytes, false)
@@ -111,7 +112,8 @@
     private static func take(_ size: Int, _ alignment: Int, zero: Bool) -> UnsafeMutableRawPointer? {
       guard let sizeClass = SizeClass(size: size, alignment: alignment) else {
         let flags: AllocFlags = zero ? [.reclaim, .zero] : .kernel
-        return unsafe (try? Heap.global.allocate(size: size, alignment: alignment, flags: flags, node: nil))?.baseAddress
+        return unsafe (try? Heap.global.allocate(size: size, alignment: alignment, flags: flags, node: nil))?
+          .baseAddress
       }
       guard let first = unsafe Heap.global.allocate(size: size, alignment: alignment) else { return nil }
       if sizeClass.bytes > 4096 { return unsafe first }
@@ -192,7 +194,9 @@
         offset += 8
       }
       let intact = unsafe block.load(fromByteOffset: usable - seal, as: UInt64.self) == freed ^ key(block)
-      if all != 0 || !intact { Call.free.fail("the block was written after it was freed (found in quarantine)", address) }
+      if all != 0 || !intact {
+        Call.free.fail("the block was written after it was freed (found in quarantine)", address)
+      }
     }
 
     // MARK: Words

@@ -43,10 +43,14 @@ public func newArray(_ size: Int) -> UnsafeMutableRawPointer? {
 @c(km__ZnwmRKSt9nothrow_t)
 public func newNothrow(_ size: Int, _ tag: UnsafeRawPointer?) -> UnsafeMutableRawPointer? { unsafe newNothrow(size) }
 @c(km__ZnamRKSt9nothrow_t)
-public func newArrayNothrow(_ size: Int, _ tag: UnsafeRawPointer?) -> UnsafeMutableRawPointer? { unsafe newNothrow(size) }
+public func newArrayNothrow(_ size: Int, _ tag: UnsafeRawPointer?) -> UnsafeMutableRawPointer? {
+  unsafe newNothrow(size)
+}
 
 @c(km__ZnwmSt11align_val_t)
-public func newAligned(_ size: Int, _ alignment: Int) -> UnsafeMutableRawPointer? { unsafe km_new_slow(size, alignment) }
+public func newAligned(_ size: Int, _ alignment: Int) -> UnsafeMutableRawPointer? {
+  unsafe km_new_slow(size, alignment)
+}
 @c(km__ZnamSt11align_val_t)
 public func newArrayAligned(_ size: Int, _ alignment: Int) -> UnsafeMutableRawPointer? {
   unsafe km_new_slow(size, alignment)
@@ -56,7 +60,8 @@ public func newAlignedNothrow(_ size: Int, _ alignment: Int, _ tag: UnsafeRawPoi
   unsafe km_new_nothrow_slow(size, alignment)
 }
 @c(km__ZnamSt11align_val_tRKSt9nothrow_t)
-public func newArrayAlignedNothrow(_ size: Int, _ alignment: Int, _ tag: UnsafeRawPointer?) -> UnsafeMutableRawPointer? {
+public func newArrayAlignedNothrow(_ size: Int, _ alignment: Int, _ tag: UnsafeRawPointer?) -> UnsafeMutableRawPointer?
+{
   unsafe km_new_nothrow_slow(size, alignment)
 }
 
@@ -99,7 +104,9 @@ public func deleteArrayAlignedNothrow(_ block: UnsafeMutableRawPointer?, _ align
   unsafe delete(block)
 }
 @c(km__ZdlPvmSt11align_val_t)
-public func deleteSizedAligned(_ block: UnsafeMutableRawPointer?, _ size: Int, _ alignment: Int) { unsafe delete(block) }
+public func deleteSizedAligned(_ block: UnsafeMutableRawPointer?, _ size: Int, _ alignment: Int) {
+  unsafe delete(block)
+}
 @c(km__ZdaPvmSt11align_val_t)
 public func deleteArraySizedAligned(_ block: UnsafeMutableRawPointer?, _ size: Int, _ alignment: Int) {
   unsafe delete(block)

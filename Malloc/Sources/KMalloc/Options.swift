@@ -64,17 +64,47 @@ struct Options {
 
   private mutating func apply(_ item: Item) -> Bool {
     if item.key("help") { return true }
-    if item.key("mode") {
-      if item.value("rseq") { mode = .rseq } else if item.value("thread") { mode = .thread } else if item.value("shared") { mode = .shared } else { return false }
-      return true
-    }
-    if item.key("stats") {
-      if item.value("text") || item.value("1") { statistics = .text } else if item.value("json") { statistics = .json } else { return false }
-      return true
-    }
     if item.key("output") { return item.hasValue }
+    if item.key("mode") { return apply(mode: item) }
+    if item.key("stats") { return apply(statistics: item) }
     guard let number = item.number else { return false }
-    if item.key("limit") { limit = number } else if item.key("leaks") { leaks = number != 0 } else if item.key("check") { check = number != 0 } else if item.key("verbose") { verbose = number != 0 } else if item.key("fail_every") { failEvery = number } else if item.key("fail_after") { failAfter = number } else if item.key("fail_times") { failTimes = number } else if item.key("fail_min") { failMinimum = number } else { return false }
+    if item.key("limit") {
+      limit = number
+    } else if item.key("leaks") {
+      leaks = number != 0
+    } else if item.key("check") {
+      check = number != 0
+    } else if item.key("verbose") {
+      verbose = number != 0
+    } else if item.key("fail_every") {
+      failEvery = number
+    } else if item.key("fail_after") {
+      failAfter = number
+    } else if item.key("fail_times") {
+      failTimes = number
+    } else if item.key("fail_min") {
+      failMinimum = number
+    } else {
+      return false
+    }
+    return true
+  }
+
+  private mutating func apply(mode item: Item) -> Bool {
+    let found: BindingMode? =
+      item.value("rseq") ? .rseq : item.value("thread") ? .thread : item.value("shared") ? .shared : nil
+    if found != nil { mode = found }
+    return found != nil
+  }
+
+  private mutating func apply(statistics item: Item) -> Bool {
+    if item.value("text") || item.value("1") {
+      statistics = .text
+    } else if item.value("json") {
+      statistics = .json
+    } else {
+      return false
+    }
     return true
   }
 
@@ -115,7 +145,10 @@ private struct Item {
 
   private func matches(_ word: StaticString, from start: Int, to end: Int) -> Bool {
     guard end - start == word.utf8CodeUnitCount else { return false }
-    for index in start..<end where unsafe UInt8(bitPattern: text[index]) != word.utf8Start[index - start] { return false }
+    for index in start..<end
+    where unsafe UInt8(bitPattern: text[index]) != word.utf8Start[index - start] {
+      return false
+    }
     return true
   }
 

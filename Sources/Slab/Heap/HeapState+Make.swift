@@ -132,7 +132,8 @@ extension HeapState {
       let bytes = Plan.regionBytes(plan.regionCount)
       let memory = unsafe try source.take(bytes + CPURegion.bytes)
       let handle = unsafe (memory + bytes).bindMemory(to: ka_heap.self, capacity: 1)
-      unsafe handle.initialize(to: ka_heap(regions: memory + closed, state: nil, window_base: 0, window_frames: 0, owners: nil))
+      unsafe handle.initialize(
+        to: ka_heap(regions: memory + closed, state: nil, window_base: 0, window_frames: 0, owners: nil))
       unsafe record.pointee.outgoingMapping = memory
       unsafe record.pointee.outgoing = handle
     }
