@@ -53,7 +53,8 @@
   }
 
   func reallocate(_ block: UnsafeMutableRawPointer, _ size: Int, _ call: Call) -> UnsafeMutableRawPointer? {
-    let old = unsafe Hardened.check(block, call).size
+    let (old, usable) = unsafe Hardened.check(block, call)
+    if unsafe Hardened.resize(block, to: size, usable) { return unsafe block }
     guard let moved = unsafe allocateSlow(size, Alignment.natural, zero: false) else { return nil }
     unsafe moved.copyMemory(from: block, byteCount: min(old, size))
     unsafe Hardened.free(block, call)
@@ -132,6 +133,13 @@
       for offset in size..<usable - seal { unsafe block.storeBytes(of: canary, toByteOffset: offset, as: UInt8.self) }
       unsafe block.storeBytes(
         of: UInt64(size) ^ key(block), toByteOffset: usable - seal, as: UInt64.self)
+    }
+
+    /// Seals a block anew for a size that it has room for and that is most of it; false: it must move.
+    static func resize(_ block: UnsafeMutableRawPointer, to size: Int, _ usable: Int) -> Bool {
+      guard size <= usable - seal, size > usable / 2 else { return false }
+      unsafe close(block, size, usable)
+      return true
     }
 
     private static func key(_ block: UnsafeMutableRawPointer) -> UInt64 {
