@@ -82,11 +82,9 @@ struct HeapState: Sendable {
     case drains
     /// One more than the highest region that was ever opened.
     case regionsUsed
-    /// Regions of frames that were added, also those that failed.
-    case pageRegions
   }
 
-  static let controlWords = 7
+  static let controlWords = 6
 
   @inline(__always)
   func control(_ control: Control) -> AtomicWord { unsafe record.pointee.control[control.rawValue &* 8] }
