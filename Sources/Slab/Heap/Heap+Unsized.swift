@@ -163,7 +163,8 @@ extension Heap {
 
 extension HeapState {
   /// Whether the object is free in its slab, or lies on top of the current CPU's stack. The owner of a live object knows
-  /// that neither is so; a stack that others move meanwhile never shows an object that they have not freed.
+  /// that neither is so: a stack shows only what was freed, however others move it meanwhile. The one exception is a drain,
+  /// which has returned the pointers to their slabs before it lowers the top; its gate says so.
   fileprivate func isKnownFree(_ address: UInt64, _ sizeClass: SizeClass) -> Bool {
     let info = info(StackIndex(sizeClass))
     guard let region = pages(containing: address) else { return false }
@@ -174,6 +175,8 @@ extension HeapState {
     if bits & (1 &<< UInt64(object & 63)) != 0 { return true }
     guard let cache = LocalCache(self) else { return false }
     let stack = cache.region
+    // (D) acquire, before the top: a drain that gave this object to its owner has left the region empty, or is seen.
+    if stack.gate.loadAcquire() != CPURegion.open { return false }
     let count = stack.fill(info)
     if count == 0 { return false }
     let top = unsafe WordArray(stack.base + info.arrayOffset)
