@@ -47,22 +47,24 @@ extension SlabTable {
   private func emptied(_ head: FrameIndex, _ geometry: SlabGeometry) -> Bool {
     let spare = spares[geometry.sizeClass.index]
     let mine = UInt64(truncatingIfNeeded: head.rawValue &+ 1)
-    // Relaxed: the spare is a preference; the slabs' words say what is true.
-    let kept = spare.loadRelaxed()
+    // (E) the slab's count was raised before.
+    let kept = spare.loadSequentiallyConsistent()
     if kept == mine { return false }
     if kept != 0 {
+      // Relaxed: a preference; the slab's word, by compare-exchange, says what is true.
       let other = SlabWord(bits: words[Int(truncatingIfNeeded: kept) &- 1].loadRelaxed())
       let otherIsEmpty = other.retiring(geometry.sizeClass, objects: geometry.objects) != nil
       if otherIsEmpty { return retire(head, geometry) }
     }
-    return spare.compareExchangeRelaxed(kept, mine) != kept && retire(head, geometry)
+    // (E) the other is the spare no longer; then its count is looked at again.
+    guard spare.compareExchangeSequentiallyConsistent(kept, mine) == kept else { return retire(head, geometry) }
+    return kept != 0 && retire(FrameIndex(Int(truncatingIfNeeded: kept) &- 1), geometry)
   }
 
   /// Ends the slab if it is wholly free, and gives its frames back to the page level. False: an object is out.
   func retire(_ head: FrameIndex, _ geometry: SlabGeometry) -> Bool {
     let word = words[head.rawValue]
-    // Relaxed: a guess that the compare-exchange verifies.
-    let found = word.loadRelaxed()
+    let found = word.loadSequentiallyConsistent()  // (E)
     guard let next = SlabWord(bits: found).retiring(geometry.sizeClass, objects: geometry.objects) else { return false }
     // (C) acquire, so that every user's stores are before the frames leave.
     // A slab that somebody took from meanwhile stays: they or the next give see to it.
@@ -83,7 +85,8 @@ extension SlabTable {
 
   /// Ends the empty slab of `sizeClass` that was kept, where there is one. Returns whether.
   func retireSpare(_ sizeClass: SizeClass) -> Bool {
-    let kept = spares[sizeClass.index].exchangeRelaxed(0)
+    // (E) the slab is the spare no longer; then its count is looked at.
+    let kept = spares[sizeClass.index].exchangeSequentiallyConsistent(0)
     return kept != 0 && retire(FrameIndex(Int(truncatingIfNeeded: kept) &- 1), geometry(sizeClass))
   }
 }

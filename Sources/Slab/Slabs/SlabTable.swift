@@ -39,6 +39,8 @@
 //                     takes the bit by fetch-and (acquire).
 //            (C)  every use of the slab is before the fetch-add (release) in `give`; the retiring compare-exchange
 //                     (acquire) is after all of them, so the frames leave with nobody's stores pending.
+//            (E)  who frees the last object of the spare leaves it be; who makes another slab the spare, or none, looks
+//                     whether the old one is wholly free. Count, then spare; spare, then count (Dekker).
 //
 // After Bonwick, "The Slab Allocator" (1994), with the bitmap of free objects that jemalloc and llfree use.
 
