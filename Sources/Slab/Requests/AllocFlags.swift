@@ -33,11 +33,23 @@ public struct AllocFlags: OptionSet, Hashable, Sendable {
 
   /// Never reclaims, never makes a system call that waits; likely to fail when memory is short.
   @inlinable @inline(__always)
-  public static var noWait: AllocFlags { [] }
+  public static var noWait: AllocFlags { AllocFlags(rawValue: 0) }
   /// As `.noWait`, and may take the reserve.
   @inlinable @inline(__always)
-  public static var atomic: AllocFlags { [.useReserve] }
+  public static var atomic: AllocFlags { useReserve }
   /// The usual choice: may reclaim.
   @inlinable @inline(__always)
-  public static var kernel: AllocFlags { [.reclaim] }
+  public static var kernel: AllocFlags { reclaim }
+
+  // The protocol's own forms are generic: in a debug build their first use makes metadata under a lock, which a signal
+  // handler must not wait for.
+
+  @inlinable @inline(__always)
+  public func contains(_ member: AllocFlags) -> Bool { rawValue & member.rawValue == member.rawValue }
+
+  @inlinable @inline(__always)
+  public func union(_ other: AllocFlags) -> AllocFlags { AllocFlags(rawValue: rawValue | other.rawValue) }
+
+  @inlinable @inline(__always)
+  public func subtracting(_ other: AllocFlags) -> AllocFlags { AllocFlags(rawValue: rawValue & ~other.rawValue) }
 }
