@@ -42,14 +42,15 @@ static _Thread_local ka_rseq_area_words ka_unregistered_area __attribute__((tls_
 uint64_t ka_rseq_offset = KA_RSEQ_UNSET;
 
 void ka_rseq_begin(void) {
-  if (ka_rseq_offset != KA_RSEQ_UNSET) return;
+  if (ka_u64_load_relaxed(&ka_rseq_offset) != KA_RSEQ_UNSET) return;
 #if defined(__x86_64__)
   // Without reading the thread pointer: a static program is relocated before it has one.
   uint64_t offset;
   __asm__("movq ka_unregistered_area@gottpoff(%%rip), %0" : "=r"(offset));
-  ka_rseq_offset = offset;
+  ka_u64_store_relaxed(&ka_rseq_offset, offset);
 #else
-  ka_rseq_offset = (uint64_t)((char *)&ka_unregistered_area - (char *)__builtin_thread_pointer());
+  ka_u64_store_relaxed(
+      &ka_rseq_offset, (uint64_t)((char *)&ka_unregistered_area - (char *)__builtin_thread_pointer()));
 #endif
 }
 

@@ -7,6 +7,7 @@
 #include "ka_heap.h"
 #include "ka_os.h"
 #include "ka_rseq.h"
+#include "ka_sanitizer.h"
 #include "ka_system.h"
 
 #endif

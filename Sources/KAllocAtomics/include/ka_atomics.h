@@ -64,7 +64,7 @@ typedef struct __attribute__((aligned(16))) {
   uint64_t low, high;
 } ka_u128;
 
-/// Sequentially consistent. On x86-64 the inline `cmpxchg16b`; on AArch64 a load-linked pair loop.
+/// Sequentially consistent. On x86-64 the inline `cmpxchg16b`; on AArch64 a loop of `ldaxp` and `stlxp`.
 KA_INLINE bool ka_u128_cas(ka_u128 *_Nonnull word, ka_u128 *_Nonnull expected, ka_u128 desired) {
 #if defined(__x86_64__)
   bool done;
@@ -74,20 +74,27 @@ KA_INLINE bool ka_u128_cas(ka_u128 *_Nonnull word, ka_u128 *_Nonnull expected, k
                    : "memory");
   return done;
 #elif defined(__aarch64__)
-  uint64_t low, high;
+  uint64_t low, high, new_low, new_high;
   uint32_t failed;
-  do {
-    __asm__ volatile("ldaxp %0, %1, %2" : "=&r"(low), "=&r"(high) : "Q"(*word) : "memory");
-    bool equal = low == expected->low && high == expected->high;
-    __asm__ volatile("stlxp %w0, %2, %3, %1"
-                     : "=&r"(failed), "=Q"(*word)
-                     : "r"(equal ? desired.low : low), "r"(equal ? desired.high : high)
-                     : "memory");
-    if (!failed && equal) return true;
-  } while (failed);
+  // Between the two there is no other access to memory, which could end the reservation for ever. What was found is
+  // stored again where it is not what was expected: only then were the two halves read as one.
+  __asm__ volatile("1:\n"
+                   "ldaxp %[low], %[high], [%[word]]\n"
+                   "cmp %[low], %[expected_low]\n"
+                   "ccmp %[high], %[expected_high], #0, eq\n"
+                   "csel %[new_low], %[desired_low], %[low], eq\n"
+                   "csel %[new_high], %[desired_high], %[high], eq\n"
+                   "stlxp %w[failed], %[new_low], %[new_high], [%[word]]\n"
+                   "cbnz %w[failed], 1b\n"
+                   : [low] "=&r"(low), [high] "=&r"(high), [new_low] "=&r"(new_low), [new_high] "=&r"(new_high),
+                     [failed] "=&r"(failed)
+                   : [word] "r"(word), [expected_low] "r"(expected->low), [expected_high] "r"(expected->high),
+                     [desired_low] "r"(desired.low), [desired_high] "r"(desired.high)
+                   : "memory", "cc");
+  const bool done = low == expected->low && high == expected->high;
   expected->low = low;
   expected->high = high;
-  return false;
+  return done;
 #else
 #error "KAllocAtomics knows x86-64 and AArch64."
 #endif

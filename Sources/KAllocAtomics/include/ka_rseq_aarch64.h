@@ -1,0 +1,186 @@
+// The restartable sections for AArch64; ka_rseq.h says what they are and includes this. Twins of those for x86-64, but for
+// `ka_section_free`, whose loads need orderings here.
+
+#ifndef KA_RSEQ_AARCH64_H
+#define KA_RSEQ_AARCH64_H
+
+#include "ka_atomics.h"
+#include "ka_heap.h"
+#include "ka_sanitizer.h"
+
+#if defined(__linux__) && defined(__aarch64__)
+
+// The rseq area's offset is 0 until `ka_rseq_begin`: unlike on x86-64, no distance from the thread pointer faults.
+KA_INLINE uint64_t ka_rseq_area(void) {
+  uint64_t offset = __atomic_load_n(&ka_rseq_offset, __ATOMIC_ACQUIRE);
+  return offset ? (uint64_t)(uintptr_t)__builtin_thread_pointer() + offset : 0;
+}
+
+#define KA_SECTION_BEGIN                                                                                            \
+  ".pushsection __rseq_cs, \"aw\"\n"                                                                               \
+  ".balign 32\n"                                                                                                   \
+  "3:\n"                                                                                                           \
+  ".long 0, 0\n"                                                                                                   \
+  ".quad 1f, 2f - 1f, 4f\n"                                                                                        \
+  ".popsection\n"                                                                                                  \
+  "adrp %[region], 3b\n"                                                                                           \
+  "add %[region], %[region], :lo12:3b\n"                                                                           \
+  "str %[region], [%[rseq], #8]\n"                                                                                 \
+  "1:\n"                                                                                                           \
+  "ldr %[word], %[regions]\n"                                                                                      \
+  "ldrsw %[region], [%[rseq], #4]\n"                                                                               \
+  "add %[region], %[word], %[region], lsl #16\n"
+
+#define KA_SECTION_END                                                                                              \
+  "2:\n"                                                                                                           \
+  ".pushsection .text.ka_rseq_abort, \"ax\"\n"                                                                     \
+  ".inst 0xd428bc00\n"                                                                                             \
+  "4:\n"                                                                                                           \
+  "b %l[not_done]\n"                                                                                               \
+  ".popsection\n"
+
+KA_INLINE uint64_t ka_section_pop(ka_heap *_Nonnull heap, uint64_t stack) {
+  uint64_t region, top, word, rseq = ka_rseq_area();
+  if (!rseq) return 0;
+  __asm__ volatile goto(
+      KA_SECTION_BEGIN
+      "add %[region], %[region], %[stack]\n"
+      "ldp %[top], %[word], [%[region]]\n"
+      "cmp %[top], %[word]\n"
+      "b.ls %l[not_done]\n"
+      "ldr %[word], [%[top], #-8]!\n"
+      "str %[top], [%[region]]\n"
+      KA_SECTION_END
+      : [region] "=&r"(region), [top] "=&r"(top), [word] "=&r"(word)
+      : [rseq] "r"(rseq), [regions] "m"(heap->regions), [stack] "r"(stack)
+      : "memory", "cc"
+      : not_done);
+  KA_TAKEN_OVER(word);
+  if (!word) __builtin_unreachable();
+  return word;
+not_done:
+  return 0;
+}
+
+#define KA_DEFINE_PUSH(NAME, LIMIT)                                                                                 \
+  KA_INLINE bool NAME(ka_heap *_Nonnull heap, uint64_t stack, uint64_t object) {                                   \
+    uint64_t region, top, word, rseq = ka_rseq_area();                                                             \
+    if (!rseq) return false;                                                                                       \
+    KA_PUBLISHED(object);                                                                                          \
+    __asm__ volatile goto(                                                                                         \
+        KA_SECTION_BEGIN                                                                                           \
+        "add %[region], %[region], %[stack]\n"                                                                     \
+        "ldr %[top], [%[region]]\n"                                                                                \
+        "ldr %[word], [%[region], #" LIMIT "]\n"                                                                   \
+        "cmp %[top], %[word]\n"                                                                                    \
+        "b.hs %l[not_done]\n"                                                                                      \
+        "str %[object], [%[top]], #8\n"                                                                            \
+        "str %[top], [%[region]]\n"                                                                                \
+        KA_SECTION_END                                                                                             \
+        : [region] "=&r"(region), [top] "=&r"(top), [word] "=&r"(word)                                             \
+        : [rseq] "r"(rseq), [regions] "m"(heap->regions), [stack] "r"(stack), [object] "r"(object)                 \
+        : "memory", "cc"                                                                                           \
+        : not_done);                                                                                               \
+    return true;                                                                                                   \
+  not_done:                                                                                                        \
+    return false;                                                                                                  \
+  }
+
+KA_DEFINE_PUSH(ka_section_push, "16")
+KA_DEFINE_PUSH(ka_section_push_room, "24")
+
+KA_INLINE uint64_t ka_section_pop_batch(
+    ka_heap *_Nonnull heap, uint64_t stack, uint64_t *_Nonnull target, uint64_t limit) {
+  uint64_t region, top, word, bytes, index, rseq = ka_rseq_area();
+  if (!rseq) return 0;
+  __asm__ volatile goto(
+      KA_SECTION_BEGIN
+      "add %[region], %[region], %[stack]\n"
+      "ldp %[top], %[word], [%[region]]\n"
+      "subs %[bytes], %[top], %[word]\n"
+      "b.ls %l[not_done]\n"
+      "cmp %[bytes], %[limit]\n"
+      "csel %[bytes], %[limit], %[bytes], hi\n"
+      "sub %[top], %[top], %[bytes]\n"
+      "mov %[index], #0\n"
+      "5:\n"
+      "ldr %[word], [%[top], %[index]]\n"
+      "str %[word], [%[target], %[index]]\n"
+      "add %[index], %[index], #8\n"
+      "cmp %[index], %[bytes]\n"
+      "b.lo 5b\n"
+      "str %[top], [%[region]]\n"
+      KA_SECTION_END
+      : [region] "=&r"(region), [top] "=&r"(top), [word] "=&r"(word), [bytes] "=&r"(bytes), [index] "=&r"(index)
+      : [rseq] "r"(rseq), [regions] "m"(heap->regions), [stack] "r"(stack), [target] "r"(target), [limit] "r"(limit)
+      : "memory", "cc"
+      : not_done);
+  return bytes;
+not_done:
+  return 0;
+}
+
+KA_INLINE uint64_t ka_section_push_batch(
+    ka_heap *_Nonnull heap, uint64_t stack, const uint64_t *_Nonnull source_end, uint64_t limit) {
+  uint64_t region, top, word, bytes, from, rseq = ka_rseq_area();
+  if (!rseq) return 0;
+  __asm__ volatile goto(
+      KA_SECTION_BEGIN
+      "add %[region], %[region], %[stack]\n"
+      "ldr %[top], [%[region]]\n"
+      "ldr %[word], [%[region], #24]\n"
+      "subs %[bytes], %[word], %[top]\n"
+      "b.ls %l[not_done]\n"
+      "cmp %[bytes], %[limit]\n"
+      "csel %[bytes], %[limit], %[bytes], hi\n"
+      "sub %[from], %[source_end], %[bytes]\n"
+      "5:\n"
+      "ldr %[word], [%[from]], #8\n"
+      "str %[word], [%[top]], #8\n"
+      "cmp %[from], %[source_end]\n"
+      "b.lo 5b\n"
+      "str %[top], [%[region]]\n"
+      KA_SECTION_END
+      : [region] "=&r"(region), [top] "=&r"(top), [word] "=&r"(word), [bytes] "=&r"(bytes), [from] "=&r"(from)
+      : [rseq] "r"(rseq), [regions] "m"(heap->regions), [stack] "r"(stack), [source_end] "r"(source_end),
+        [limit] "r"(limit)
+      : "memory", "cc"
+      : not_done);
+  return bytes;
+not_done:
+  return 0;
+}
+
+KA_INLINE bool ka_section_replace(
+    ka_heap *_Nonnull heap, uint64_t cpu, uint64_t guard_offset, uint64_t guard, uint64_t offset, uint64_t expected,
+    uint64_t desired) {
+  uint64_t region, word, rseq = ka_rseq_area();
+  if (!rseq) return false;
+  __asm__ volatile goto(
+      KA_SECTION_BEGIN
+      "ldr %w[word], [%[rseq], #4]\n"
+      "cmp %w[word], %w[cpu]\n"
+      "b.ne %l[not_done]\n"
+      "ldr %[word], [%[region]]\n"
+      "cbnz %[word], %l[not_done]\n"
+      "ldr %[word], [%[region], %[guard_offset]]\n"
+      "cmp %[word], %[guard]\n"
+      "b.ne %l[not_done]\n"
+      "ldr %[word], [%[region], %[offset]]\n"
+      "cmp %[word], %[expected]\n"
+      "b.ne %l[not_done]\n"
+      "str %[desired], [%[region], %[offset]]\n"
+      KA_SECTION_END
+      : [region] "=&r"(region), [word] "=&r"(word)
+      : [rseq] "r"(rseq), [regions] "m"(heap->regions), [cpu] "r"(cpu), [offset] "r"(offset),
+        [expected] "r"(expected), [desired] "r"(desired), [guard_offset] "r"(guard_offset), [guard] "r"(guard)
+      : "memory", "cc"
+      : not_done);
+  return true;
+not_done:
+  return false;
+}
+
+#endif
+
+#endif
