@@ -1,0 +1,87 @@
+import KAllocAtomics
+import Testing
+
+@testable import Slab
+
+/// F67 and F77: the layout of a CPU's region and of the depots.
+@Suite struct `Stack layout` {
+  static let all: [StackInfo] = {
+    var infos: [StackInfo] = []
+    for index in 0..<StackIndex.count { infos.append(StackInfo(StackIndex(rawValue: index), after: infos.last)) }
+    return infos
+  }()
+
+  @Test func `arrays follow each other and end inside the region`() {
+    var end = CPURegion.arraysOffset
+    for info in Self.all {
+      #expect(info.arrayOffset == end)
+      end += info.capacity * 8
+    }
+    #expect(end <= CPURegion.bytes)
+  }
+
+  @Test func `stacks stand behind the counters and before the arrays`() {
+    #expect((CPURegion.counters + 1) * 8 <= Int(KA_STACKS_OFFSET))
+    for info in Self.all {
+      let offset = CPURegion.offset(info.stack)
+      #expect(offset >= Int(KA_STACKS_OFFSET))
+      #expect(offset + Int(KA_STACK_BYTES) <= CPURegion.arraysOffset)
+      #expect(offset % Int(KA_STACK_BYTES) == 0)
+    }
+  }
+
+  @Test func `magazines follow each other in the depots`() {
+    var end = 0
+    for info in Self.all {
+      #expect(info.depotOffset == end)
+      end += info.magazineBytes * StackInfo.depotSlots
+    }
+  }
+
+  @Test func `N is 16 KiB of objects, 2 at least and 256 at most`() {
+    for info in Self.all where info.stack.sizeClass != nil {
+      #expect(info.batch == min(max(16384 / info.objectBytes, 2), 256))
+      #expect(info.capacity == 2 * info.batch)
+    }
+  }
+
+  @Test func `pages have stacks of their own, for orders 0 to 3`() {
+    for order in 0..<4 {
+      let info = Self.all[SizeClass.count + order]
+      #expect(info.stack.sizeClass == nil)
+      #expect(info.stack.pageOrder == order)
+      #expect(info.objectBytes == 4096 << order)
+      #expect(info.batch << order == 64, "a magazine is a row of frames")
+    }
+  }
+
+  @Test func `what a CPU can hold back is bounded`() {
+    let bytes = Self.all.reduce(0) { $0 + $1.capacity * $1.objectBytes }
+    #expect(bytes <= 6 << 20)
+  }
+
+  @Test(arguments: 2...Topology.maximumNodes)
+  func `outgoing stacks fit into a region, or there are none`(nodes: Int) {
+    let outgoing = HeapState.Outgoing(nodeCount: nodes)
+    guard outgoing.capacity >= 2 else {
+      #expect(nodes > 8)
+      return
+    }
+    var ranges: [Range<Int>] = []
+    for home in 0..<nodes {
+      for stack in 0..<StackIndex.count {
+        let (stack, home) = (StackIndex(rawValue: stack), NodeIndex(home))
+        let words = outgoing.offset(stack, home)
+        let array = outgoing.arrayOffset(stack, home)
+        ranges.append(words..<words + Int(KA_STACK_BYTES))
+        ranges.append(array..<array + outgoing.capacity * 8)
+      }
+    }
+    ranges.sort { $0.lowerBound < $1.lowerBound }
+    #expect(ranges[0].lowerBound >= (CPURegion.counters + 1) * 8)
+    for (left, right) in zip(ranges, ranges.dropFirst()) where left.upperBound > right.lowerBound {
+      Issue.record("\(left) and \(right) overlap")
+    }
+    #expect(ranges.last!.upperBound <= CPURegion.bytes)
+  }
+}
