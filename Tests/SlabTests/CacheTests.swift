@@ -22,7 +22,7 @@ extension HeapState {
   func `give back what was freed last, first`(index: Int) throws {
     let bytes = SizeClass(index: index).bytes
     try withHeap { heap in
-      guard try heap.state().caches else { return }
+      guard try heap.state().get().caches else { return }
       onOneCPU {
         let wrong = Counter()
         // A thread that is preempted inside a section may find a stack of fewer; so it is tried again.
@@ -56,7 +56,7 @@ extension HeapState {
   func `go to the depot at most once in N operations once they have grown`(pattern: Pattern) throws {
     let seed = testSeed()
     try withHeap { heap in
-      let state = try heap.state()
+      let state = try heap.state().get()
       guard state.caches else { return }
       onOneCPU {
         for stack in 0..<StackIndex.count {
@@ -136,7 +136,7 @@ extension HeapState {
 
   @Test func `begin small and double with each visit`() throws {
     try withHeap { heap in
-      let state = try heap.state()
+      let state = try heap.state().get()
       guard state.caches else { return }
       onOneCPU {
         let info = state.info(StackIndex(SizeClass(holding: 64)))
@@ -162,7 +162,7 @@ extension HeapState {
 
   @Test func `hold no more than their stacks and the depots, whatever is freed into them`() throws {
     try withHeap { heap in
-      let state = try heap.state()
+      let state = try heap.state().get()
       for sizeClass in [SizeClass(holding: 64), SizeClass(holding: 4096), SizeClass(holding: 32_768)] {
         let info = state.info(StackIndex(sizeClass))
         let count = info.batch * 60

@@ -50,7 +50,7 @@ import Testing
 
   @Test func `by several threads at once leave every CPU open`() throws {
     try withHeap { heap in
-      let state = try heap.state()
+      let state = try heap.state().get()
       onThreads(4) { thread in
         for round in 0..<300 {
           let block = heap.allocate(size: 16 + round)!
@@ -115,7 +115,7 @@ import Testing
   @Test(arguments: [1, 2])
   func `sends operations to the shared path, and they finish`(nodes: Int) throws {
     try withHeap(nodes: nodes) { heap in
-      let state = try heap.state()
+      let state = try heap.state().get()
       // As a drain that was killed leaves it: the stacks closed, the gate shut. Statistics look at regions in use.
       if state.caches { state.regionIsUsed(min(state.regionCount, 256) - 1) }
       stop(state, 77)
@@ -143,7 +143,7 @@ import Testing
 
   @Test func `is left alone by other drains`() throws {
     try withHeap { heap in
-      let state = try heap.state()
+      let state = try heap.state().get()
       guard state.caches else { return }
       onOneCPU {
         let block = heap.allocate(size: 64)!
@@ -163,7 +163,7 @@ import Testing
   /// drain may close it there. So each step by itself, in any state, must leave a stack that is closed or usable.
   @Test func `never has a stack that is half open`() throws {
     try withHeap { heap in
-      let state = try heap.state()
+      let state = try heap.state().get()
       guard state.caches else { return }
       onOneCPU {
         let info = state.info(StackIndex(SizeClass(holding: 64)))

@@ -32,7 +32,7 @@ import Testing
   @Test(arguments: [2, 3, 8])
   func `a named node is served around the caches, every one of them`(nodes: Int) throws {
     try withHeap(nodes: nodes) { heap in
-      let state = try heap.state()
+      let state = try heap.state().get()
       for node in 0..<nodes {
         for size in [16, 64, 4096, 30_000, 100_000] {
           let cached = heap.statistics().cachedObjects
@@ -89,7 +89,7 @@ import Testing
   @Test(arguments: [2, 3, 8])
   func `an object freed on another node goes home in batches`(nodes: Int) throws {
     try withHeap(nodes: nodes) { heap in
-      let state = try heap.state()
+      let state = try heap.state().get()
       guard state.caches else { return }
       let info = state.info(StackIndex(SizeClass(holding: 64)))
       onOneCPU {
@@ -122,7 +122,7 @@ import Testing
   func `caches hold objects of their own node only`(nodes: Int) throws {
     let seed = testSeed()
     try withHeap(nodes: nodes) { heap in
-      let state = try heap.state()
+      let state = try heap.state().get()
       onThreads(3) { thread in
         var random = seed.random(thread)
         var blocks: [(UnsafeMutableRawPointer, Int)] = []

@@ -8,7 +8,7 @@ import Testing
 @Suite struct `Slabs` {
   private func withSlabs(_ body: (Heap, HeapState, SlabTable) throws -> Void) throws {
     try withHeap(mode: .shared, windowBytes: 64 << 20) { heap in
-      let state = try heap.state()
+      let state = try heap.state().get()
       try body(heap, state, SlabTable(of: state.pages(NodeIndex(0)).first!))
     }
   }

@@ -44,7 +44,7 @@ import Testing
   func `a heap orders the nodes by distance, equally near ones by number`(nodes: Int) throws {
     let topology = try Topology.simulated(nodes: nodes)
     try withHeap(nodes: nodes, windowBytes: 16 << 20) { heap in
-      let state = try heap.state()
+      let state = try heap.state().get()
       for from in 0..<nodes {
         let order = (0..<nodes).map { state.node($0, from: NodeIndex(from)).rawValue }
         let expected = (0..<nodes).sorted {

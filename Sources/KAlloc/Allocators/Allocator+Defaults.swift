@@ -62,11 +62,9 @@ extension Allocator {
   public func reallocateByMoving(
     _ block: UnsafeMutableRawPointer?, from old: Layout, to new: Layout, flags: AllocFlags, node: NumaNode
   ) throws(AllocError) -> UnsafeMutableRawBufferPointer {
-    guard let block = unsafe block, old.size > 0 else { return unsafe try allocate(new, flags: flags, node: node) }
-    guard new.size > 0 else {
-      // SAFETY: the caller hands over the block with its layout.
-      unsafe deallocate(block, old)
-      return unsafe new.emptyBlock
+    guard let block = unsafe block, old.size > 0, new.size > 0 else {
+      // SAFETY: the caller's duties are the same.
+      return unsafe try reallocateWithoutBytes(block, from: old, to: new, flags: flags, node: node)
     }
     let common = Swift.min(old.size, new.size)
     let usable = Self.usableSize(for: old)
@@ -93,6 +91,19 @@ extension Allocator {
     if flags.contains(.zero) { unsafe zero(moved, from: common) }
     unsafe deallocate(block, old)
     return unsafe moved
+  }
+
+  /// Reallocation with no bytes on one side: from none it is an allocation, to none it gives the block back.
+  ///
+  /// > Safety: As for ``reallocate(_:from:to:flags:node:)``. There is no block, or one of the sizes is 0.
+  @inlinable
+  func reallocateWithoutBytes(
+    _ block: UnsafeMutableRawPointer?, from old: Layout, to new: Layout, flags: AllocFlags, node: NumaNode
+  ) throws(AllocError) -> UnsafeMutableRawBufferPointer {
+    guard let block = unsafe block, old.size > 0 else { return unsafe try allocate(new, flags: flags, node: node) }
+    // SAFETY: the caller hands over the block with its layout.
+    unsafe deallocate(block, old)
+    return unsafe new.emptyBlock
   }
 
   /// Zeroes the bytes of `block` from `start` on.

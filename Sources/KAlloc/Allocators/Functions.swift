@@ -1,4 +1,7 @@
 // The C-shaped way in: sizes and pointers, `nil` for every failure. Blocks are those of `Kmalloc`.
+//
+// None of these throws inside, so that they may be called from a signal handler whatever hook the runtime has for errors
+// (see Heap+Allocate.swift in Slab).
 
 import KAllocAtomics
 import Slab
@@ -28,8 +31,23 @@ public func alloc(_ size: Int, alignment: Int = 16) -> UnsafeMutableRawPointer? 
 /// Thread-safety: Concurrent.
 @inlinable
 public func allocZeroed(_ size: Int, alignment: Int = 16) -> UnsafeMutableRawPointer? {
-  guard let layout = try? Layout(size: size, alignment: alignment) else { return nil }
-  return unsafe (try? Kmalloc().allocate(layout, flags: [.kernel, .zero]))?.baseAddress
+  guard size > 0, let sizeClass = SizeClass(size: size, alignment: alignment) else {
+    return unsafe allocZeroedSlow(size, alignment)
+  }
+  guard let block = unsafe alloc(size, alignment: alignment) else { return nil }
+  // SAFETY: an object of the class has that many bytes.
+  unsafe ka_zero(block, sizeClass.bytes)
+  return unsafe block
+}
+
+/// What no size class serves: no bytes, and large blocks, which may be known to be zero.
+@usableFromInline
+func allocZeroedSlow(_ size: Int, _ alignment: Int) -> UnsafeMutableRawPointer? {
+  if size <= 0 { return unsafe alloc(size, alignment: alignment) }
+  let result = unsafe Heap.global.tryAllocate(
+    size: size, alignment: alignment, flags: AllocFlags.kernel.union(.zero), node: nil)
+  guard case .success(let block) = unsafe result else { return nil }
+  return block.baseAddress
 }
 
 /// Gives back a block of ``alloc(_:alignment:)``, ``allocZeroed(_:alignment:)`` or ``realloc(_:_:newSize:alignment:)``.
@@ -75,12 +93,17 @@ public func realloc(
   _ block: UnsafeMutableRawPointer?, _ size: Int, newSize: Int, alignment: Int = 16
 ) -> UnsafeMutableRawPointer? {
   guard let block = unsafe block, size > 0 else { return unsafe alloc(newSize, alignment: alignment) }
-  guard let old = try? Layout(size: size, alignment: alignment),
-    let new = try? Layout(size: newSize, alignment: alignment)
-  else { return nil }
+  guard newSize > 0 else {
+    let none = unsafe alloc(newSize, alignment: alignment)
+    // SAFETY: the caller hands the block over.
+    if unsafe none != nil { unsafe dealloc(block, size, alignment: alignment) }
+    return unsafe none
+  }
   // SAFETY: the caller's duties are the same.
-  guard let answer = unsafe try? Kmalloc().reallocate(block, from: old, to: new) else { return nil }
+  let result = unsafe Heap.global.tryReallocate(
+    block, size: size, alignment: alignment, newSize: newSize, newAlignment: alignment, flags: .kernel, node: nil)
+  guard case .success(let answer) = unsafe result else { return nil }
   // A shrink that kept the old block whole: it still answers to the old size only.
-  if new.size > 0 && answer.count != Kmalloc.usableSize(for: new) { return nil }
+  if answer.count != Heap.usableSize(size: newSize, alignment: alignment) { return nil }
   return answer.baseAddress
 }

@@ -62,11 +62,9 @@ extension Heap: Allocator {
   public func reallocate(
     _ block: UnsafeMutableRawPointer?, from old: Layout, to new: Layout, flags: AllocFlags, node: NumaNode
   ) throws(AllocError) -> UnsafeMutableRawBufferPointer {
-    guard let block = unsafe block, old.size > 0 else { return unsafe try allocate(new, flags: flags, node: node) }
-    guard new.size > 0 else {
-      // SAFETY: the caller hands the block over.
-      unsafe deallocate(block, old)
-      return unsafe new.emptyBlock
+    guard let block = unsafe block, old.size > 0, new.size > 0 else {
+      // SAFETY: the caller's duties are the same.
+      return unsafe try reallocateWithoutBytes(block, from: old, to: new, flags: flags, node: node)
     }
     // SAFETY: the caller owns the block, and `old` names it.
     let answer = unsafe try reallocate(

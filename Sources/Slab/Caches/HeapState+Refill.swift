@@ -15,35 +15,35 @@ extension HeapState {
 
   /// An object or page for `stack`.
   @inline(never)
-  func allocateSlow(_ stack: StackIndex, flags: AllocFlags) throws(AllocError) -> UInt64 {
+  func allocateSlow(_ stack: StackIndex, flags: AllocFlags) -> Result<UInt64, AllocError> {
     let info = info(stack)
-    guard let cache = LocalCache(self) else { return try allocateShared(info, flags: flags, node: localNode) }
+    guard let cache = LocalCache(self) else { return allocateShared(info, flags: flags, node: localNode) }
     for _ in 0..<HeapState.retries {
       let object = cache.pop(CPURegion.offset(stack))
-      if object != 0 { return object }
+      if object != 0 { return .success(object) }
       switch cache.condition(info) {
       case .closed: cache.open(info)
       case .stopped:
         cache.region.count(.shared)
-        return try allocateShared(info, flags: flags, node: localNode)
+        return allocateShared(info, flags: flags, node: localNode)
       case .open(let capacity):
         if cache.region.fill(info) > 0 {
           cache.region.count(.aborts)
           continue
         }
         cache.region.count(.refills)
-        if let object = try refill(cache, info, capacity: capacity, flags: flags) { return object }
-        return try allocateShared(info, flags: flags, node: localNode)
+        return refill(cache, info, capacity: capacity, flags: flags)
+          ?? allocateShared(info, flags: flags, node: localNode)
       }
     }
     cache.region.count(.shared)
-    return try allocateShared(info, flags: flags, node: localNode)
+    return allocateShared(info, flags: flags, node: localNode)
   }
 
   /// Fills the caller's stack, and gives it one object more. `nil`: every magazine of the depot is owned by others.
   private func refill(
     _ cache: LocalCache, _ info: StackInfo, capacity: Int, flags: AllocFlags
-  ) throws(AllocError) -> UInt64? {
+  ) -> Result<UInt64, AllocError>? {
     cache.grow(info, from: capacity)
     let node = localNode
     let depot = depot(info, on: node)
@@ -53,13 +53,12 @@ extension HeapState {
       cache.region.count(.depotTakes)
     } else if let empty = depot.takeEmpty() {
       magazine = empty
-      do {
-        let limit = min(max(capacity / 2, 1), info.batch)
-        magazine.count = unsafe try fill(info, upTo: limit, into: empty.pointers, flags: flags, node: node)
-      } catch {
-        magazine.count = 0
+      let limit = min(max(capacity / 2, 1), info.batch)
+      switch unsafe fill(info, upTo: limit, into: empty.pointers, flags: flags, node: node) {
+      case .success(let count): magazine.count = count
+      case .failure(let error):
         depot.put(magazine)
-        throw error
+        return .failure(error)
       }
       reverse(magazine)
     } else {
@@ -70,7 +69,7 @@ extension HeapState {
     let moved = unsafe cache.pushBatch(CPURegion.offset(info.stack), from: magazine.pointers, limit: count)
     magazine.count = count &- moved
     depot.put(magazine)
-    return object
+    return .success(object)
   }
 
   /// Slabs give lowest addresses first; a stack gives back what was pushed last.
@@ -87,9 +86,10 @@ extension HeapState {
   }
 
   /// One object straight from the slabs or rows of `node` or its neighbours: no cache is touched.
-  func allocateShared(_ info: StackInfo, flags: AllocFlags, node: NodeIndex) throws(AllocError) -> UInt64 {
+  func allocateShared(_ info: StackInfo, flags: AllocFlags, node: NodeIndex) -> Result<UInt64, AllocError> {
     var object: UInt64 = 0
-    _ = unsafe try fill(info, upTo: 1, into: &object, flags: flags, node: node)
-    return object
+    let filled = unsafe fill(info, upTo: 1, into: &object, flags: flags, node: node)
+    if case .failure(let error) = filled { return .failure(error) }
+    return .success(object)
   }
 }

@@ -33,19 +33,18 @@ enum Misuse {
 enum Report {
   /// Writes `text`, the number in hexadecimal and a line end, with one system call.
   static func line(_ text: StaticString, hexadecimal number: UInt64) {
-    unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 160) { buffer in
-      var count = min(text.utf8CodeUnitCount, 128)
-      for index in 0..<count { unsafe buffer[index] = text.utf8Start[index] }
-      let digits: StaticString = "0123456789abcdef"
-      unsafe buffer[count] = 0x30
-      unsafe buffer[count + 1] = 0x78
-      count += 2
-      for shift in stride(from: 60, through: 0, by: -4) {
-        unsafe buffer[count] = digits.utf8Start[Int(truncatingIfNeeded: number >> UInt64(shift) & 15)]
-        count += 1
-      }
-      unsafe buffer[count] = 0x0a
-      unsafe ka_os_report(UnsafeRawPointer(buffer.baseAddress!).assumingMemoryBound(to: CChar.self), count + 1)
+    var line = InlineArray<160, CChar>(repeating: 0)
+    var count = min(text.utf8CodeUnitCount, 128)
+    for index in 0..<count { line[index] = unsafe CChar(bitPattern: text.utf8Start[index]) }
+    let digits: StaticString = "0123456789abcdef"
+    line[count] = 0x30
+    line[count + 1] = 0x78
+    count += 2
+    for shift in stride(from: 60, through: 0, by: -4) {
+      line[count] = unsafe CChar(bitPattern: digits.utf8Start[Int(truncatingIfNeeded: number >> UInt64(shift) & 15)])
+      count += 1
     }
+    line[count] = 0x0a
+    unsafe line.span.withUnsafeBufferPointer { unsafe ka_os_report($0.baseAddress.unsafelyUnwrapped, count + 1) }
   }
 }

@@ -1,4 +1,9 @@
 // The full forms: flags, nodes, errors, zeroing, and what to do when memory is short.
+//
+// Nothing below the public functions throws. A `throw` calls a hook of Swift's runtime (`swift_willThrowTyped`), which a
+// debugger or a test library sets for the whole process and in which it may take a lock: in a signal handler that
+// interrupted a holder of that lock it would never return. So failures are results, up to the functions that are
+// declared to throw, which do so last, when nothing is held. The others never reach the hook.
 
 import KAllocAtomics
 
@@ -18,55 +23,74 @@ extension Heap {
   public func allocate(
     size: Int, alignment: Int, flags: AllocFlags, node: NodeIndex?
   ) throws(AllocError) -> UnsafeMutableRawBufferPointer {
-    guard size > 0 else { throw .invalidLayout }
-    guard alignment > 0, alignment & (alignment - 1) == 0 else { throw .unsupportedAlignment }
+    switch unsafe tryAllocate(size: size, alignment: alignment, flags: flags, node: node) {
+    case .success(let block): return unsafe block
+    case .failure(let error): throw error
+    }
+  }
+
+  /// As `allocate`, with the failure as a result: for a signal handler, in which a `throw` may reach a debugger's or a
+  /// test library's hook and wait there.
+  ///
+  /// Thread-safety: Concurrent. O(1) but for refills; zeroing is O(size).
+  public func tryAllocate(
+    size: Int, alignment: Int, flags: AllocFlags, node: NodeIndex?
+  ) -> Result<UnsafeMutableRawBufferPointer, AllocError> {
+    guard size > 0 else { return unsafe .failure(.invalidLayout) }
+    guard alignment > 0, alignment & (alignment - 1) == 0 else { return unsafe .failure(.unsupportedAlignment) }
     if let sizeClass = SizeClass(size: size, alignment: alignment) {
-      let object = try allocate(sizeClass, flags: flags, node: node)
-      return unsafe block(object, sizeClass.bytes, zero: flags.contains(.zero))
+      switch allocate(sizeClass, flags: flags, node: node) {
+      case .success(let object): return unsafe .success(block(object, sizeClass.bytes, zero: flags.contains(.zero)))
+      case .failure(let error): return unsafe .failure(error)
+      }
     }
-    let state = try state()
-    let source = try checked(node, state)
-    let block = try reclaiming(state, flags) { () throws(AllocError) in
-      try state.allocateLarge(size: size, alignment: alignment, flags: flags, node: source)
+    switch allocateLarge(size: size, alignment: alignment, flags: flags, node: node) {
+    case .success(let large):
+      return unsafe .success(block(large.address, large.bytes, zero: flags.contains(.zero) && !large.clean))
+    case .failure(let error): return unsafe .failure(error)
     }
-    return unsafe self.block(block.address, block.bytes, zero: flags.contains(.zero) && !block.clean)
+  }
+
+  /// A block that no size class serves.
+  private func allocateLarge(
+    size: Int, alignment: Int, flags: AllocFlags, node: NodeIndex?
+  ) -> Result<HeapState.LargeBlock, AllocError> {
+    switch source(node) {
+    case .failure(let error): return .failure(error)
+    case .success((let state, let source)):
+      var reclaim = Reclaim(state, flags)
+      while true {
+        let result = state.allocateLarge(size: size, alignment: alignment, flags: flags, node: source)
+        guard case .failure(let error) = result, reclaim.helps(error) else { return result }
+      }
+    }
   }
 
   /// An object of `sizeClass`.
-  func allocate(_ sizeClass: SizeClass, flags: AllocFlags, node: NodeIndex?) throws(AllocError) -> UInt64 {
-    let state = try state()
-    let stack = StackIndex(sizeClass)
-    guard let node else {
-      return try reclaiming(state, flags) { () throws(AllocError) in try state.allocateSlow(stack, flags: flags) }
-    }
-    let source = try checked(node, state)
-    return try reclaiming(state, flags) { () throws(AllocError) in
-      try state.allocateShared(state.info(stack), flags: flags, node: source)
-    }
-  }
-
-  private func checked(_ node: NodeIndex?, _ state: HeapState) throws(AllocError) -> NodeIndex {
-    guard let node else { return state.localNode }
-    guard node.rawValue >= 0, node.rawValue < state.nodeCount else { throw .nodeUnavailable }
-    return node
-  }
-
-  /// Runs `attempt`; where it fails for want of memory and `flags` allow it, empties the caches and tries again.
-  @inline(__always)
-  func reclaiming<Result>(
-    _ state: HeapState, _ flags: AllocFlags, _ attempt: () throws(AllocError) -> Result
-  ) throws(AllocError) -> Result {
-    var rounds = flags.contains(.retryMayFail) ? 4 : 1
-    while true {
-      do {
-        return try attempt()
-      } catch {
-        guard flags.contains(.reclaim), rounds > 0, error != .sizeTooLarge else { throw error }
-        let before = state.control(.committed).loadRelaxed()
-        state.collect()
-        rounds -= 1
-        if flags.contains(.noRetry) && state.control(.committed).loadRelaxed() >= before { throw error }
+  func allocate(_ sizeClass: SizeClass, flags: AllocFlags, node: NodeIndex?) -> Result<UInt64, AllocError> {
+    switch source(node) {
+    case .failure(let error): return .failure(error)
+    case .success((let state, let source)):
+      let stack = StackIndex(sizeClass)
+      var reclaim = Reclaim(state, flags)
+      while true {
+        let result =
+          node == nil
+          ? state.allocateSlow(stack, flags: flags)
+          : state.allocateShared(state.info(stack), flags: flags, node: source)
+        guard case .failure(let error) = result, reclaim.helps(error) else { return result }
       }
+    }
+  }
+
+  /// The state, and the node to begin at: `node`, which it must have, or the caller's.
+  private func source(_ node: NodeIndex?) -> Result<(HeapState, NodeIndex), AllocError> {
+    switch state() {
+    case .failure(let error): return .failure(error)
+    case .success(let state):
+      guard let node else { return .success((state, state.localNode)) }
+      guard node.rawValue >= 0, node.rawValue < state.nodeCount else { return .failure(.nodeUnavailable) }
+      return .success((state, node))
     }
   }
 
@@ -107,31 +131,50 @@ extension Heap {
     _ block: UnsafeMutableRawPointer, size: Int, alignment: Int, newSize: Int, newAlignment: Int, flags: AllocFlags,
     node: NodeIndex?
   ) throws(AllocError) -> UnsafeMutableRawBufferPointer {
-    guard newSize > 0 else { throw .invalidLayout }
-    guard newAlignment > 0, newAlignment & (newAlignment - 1) == 0 else { throw .unsupportedAlignment }
-    guard let usable = Heap.usableSize(size: size, alignment: alignment) else { throw .invalidLayout }
+    let result = unsafe tryReallocate(
+      block, size: size, alignment: alignment, newSize: newSize, newAlignment: newAlignment, flags: flags, node: node)
+    switch unsafe result {
+    case .success(let block): return unsafe block
+    case .failure(let error): throw error
+    }
+  }
+
+  /// As `reallocate`, with the failure as a result: see `tryAllocate`.
+  ///
+  /// > Safety: as for `reallocate`.
+  @unsafe
+  public func tryReallocate(
+    _ block: UnsafeMutableRawPointer, size: Int, alignment: Int, newSize: Int, newAlignment: Int, flags: AllocFlags,
+    node: NodeIndex?
+  ) -> Result<UnsafeMutableRawBufferPointer, AllocError> {
+    guard newSize > 0 else { return unsafe .failure(.invalidLayout) }
+    guard newAlignment > 0, newAlignment & (newAlignment - 1) == 0 else {
+      return unsafe .failure(.unsupportedAlignment)
+    }
+    guard let usable = Heap.usableSize(size: size, alignment: alignment) else {
+      return unsafe .failure(.invalidLayout)
+    }
     let aligned = UInt(bitPattern: block) & UInt(newAlignment - 1) == 0
     let moves = unsafe flags.contains(.thisNode) && node != nil && self.node(of: block) != node
     if aligned && !moves,
       let kept = unsafe resizeInPlace(
         block, usable, alignment, to: newSize, newAlignment, flags)
     {
-      return unsafe kept
+      return unsafe .success(kept)
     }
-    do {
-      let target = unsafe try allocate(
-        size: newSize, alignment: newAlignment, flags: flags.subtracting(.zero), node: node)
-      unsafe target.baseAddress!.copyMemory(from: block, byteCount: min(min(size, usable), target.count))
-      if flags.contains(.zero) && target.count > size {
-        unsafe UnsafeMutableRawBufferPointer(rebasing: target[size...]).initializeMemory(as: UInt8.self, repeating: 0)
-      }
-      unsafe deallocate(block, size: size, alignment: alignment)
-      return unsafe target
-    } catch {
+    let result = unsafe tryAllocate(
+      size: newSize, alignment: newAlignment, flags: flags.subtracting(.zero), node: node)
+    guard case .success(let target) = unsafe result else {
       // A smaller block that cannot be had is no failure: the old one serves, unless it lies wrongly.
-      guard aligned, !moves, newSize <= usable else { throw error }
-      return unsafe UnsafeMutableRawBufferPointer(start: block, count: usable)
+      guard aligned, !moves, newSize <= usable else { return unsafe result }
+      return unsafe .success(UnsafeMutableRawBufferPointer(start: block, count: usable))
     }
+    unsafe target.baseAddress!.copyMemory(from: block, byteCount: min(min(size, usable), target.count))
+    if flags.contains(.zero) && target.count > size {
+      unsafe UnsafeMutableRawBufferPointer(rebasing: target[size...]).initializeMemory(as: UInt8.self, repeating: 0)
+    }
+    unsafe deallocate(block, size: size, alignment: alignment)
+    return unsafe result
   }
 
   /// The block at its old address (or moved by the system's page tables) with its new size; `nil`: it must be copied.

@@ -31,6 +31,16 @@ extension HeapState {
   }
 }
 
+extension HeapState {
+  /// The address of 2^`order` frames.
+  fileprivate func takePages(_ order: Int, _ flags: AllocFlags) -> Result<UInt64, AllocError> {
+    switch takeRun(frames: 1 << order, alignment: 1 << order, flags: flags, from: localNode) {
+    case .success(let run): return .success(run.pages.addressBits(of: run.first))
+    case .failure(let error): return .failure(error)
+    }
+  }
+}
+
 extension Heap {
   /// Whether `address` lies in memory that this heap hands out. Thread-safety: Concurrent.
   public func owns(_ address: UnsafeRawPointer) -> Bool {
@@ -58,19 +68,24 @@ extension Heap {
       let object = unsafe ka_section_pop(handle, Heap.pageStackOffset(order))
       if object != 0 { return unsafe UnsafeMutableRawPointer(bitPattern: UInt(object)).unsafelyUnwrapped }
     }
-    return unsafe try allocatePagesSlow(order, flags)
+    switch allocatePagesSlow(order, flags) {
+    case .success(let address): return unsafe UnsafeMutableRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped
+    case .failure(let error): throw error
+    }
   }
 
-  private func allocatePagesSlow(_ order: Int, _ flags: AllocFlags) throws(AllocError) -> UnsafeMutableRawPointer {
-    let state = try state()
-    let address = try reclaiming(state, flags) { () throws(AllocError) -> UInt64 in
-      if order < StackIndex.pageOrders {
-        return try state.allocateSlow(StackIndex(pageOrder: order), flags: flags)
+  private func allocatePagesSlow(_ order: Int, _ flags: AllocFlags) -> Result<UInt64, AllocError> {
+    switch state() {
+    case .failure(let error): return .failure(error)
+    case .success(let state):
+      var reclaim = Reclaim(state, flags)
+      while true {
+        let result =
+          order < StackIndex.pageOrders
+          ? state.allocateSlow(StackIndex(pageOrder: order), flags: flags) : state.takePages(order, flags)
+        guard case .failure(let error) = result, reclaim.helps(error) else { return result }
       }
-      let run = try state.takeRun(frames: 1 << order, alignment: 1 << order, flags: flags, from: state.localNode)
-      return run.pages.addressBits(of: run.first)
     }
-    return unsafe UnsafeMutableRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped
   }
 
   /// Frees what `allocatePages` gave, with the same order. Traps, at the latest when the pages leave the CPU's cache,

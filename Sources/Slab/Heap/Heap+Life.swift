@@ -8,7 +8,11 @@ extension Heap {
   /// - Throws: `.outOfMemory` where address space or memory is refused, `.nodeUnavailable` for a topology without
   ///   nodes. Nothing is left behind then.
   public static func create(_ configuration: HeapConfiguration) throws(AllocError) -> Heap {
-    let state = unsafe try HeapState.make(configuration, handle: nil)
+    let state: HeapState
+    switch unsafe HeapState.make(configuration, handle: nil) {
+    case .success(let made): state = made
+    case .failure(let error): throw error
+    }
     if state.mode == .rseq {
       // From `publish` on sections find a CPU in every heap, also in the global one, which need not exist yet.
       guard ka_heap_close_global(unsafe UInt32(state.record.pointee.cpuCount)) else {
@@ -30,7 +34,10 @@ extension Heap {
   /// - Throws: as `create`.
   public static func startGlobal(_ configuration: HeapConfiguration) throws(AllocError) -> Bool {
     precondition(configuration.memory == nil, "The global heap takes its memory from the system")
-    return try Heap.global.start(configuration).isNew
+    switch Heap.global.start(configuration) {
+    case .success((_, let isNew)): return isNew
+    case .failure(let error): throw error
+    }
   }
 
   /// Ends a heap that `create` made, with everything in it.
@@ -57,7 +64,10 @@ extension Heap {
   ///
   /// Thread-safety: Concurrent.
   public func addRegion(_ memory: HeapConfiguration.Memory, node: NodeIndex) throws(AllocError) {
-    try state().addRegion(memory, node: node)
+    switch state() {
+    case .success(let state): if let error = state.addRegion(memory, node: node) { throw error }
+    case .failure(let error): throw error
+    }
   }
 
   /// Empties all caches and gives free memory back. Returns the bytes that the operating system has back.
@@ -88,7 +98,7 @@ extension Heap {
   /// growth. Negative values count as 0. Thread-safety: Concurrent.
   public var limit: Int {
     get { existingState.map { Int(truncatingIfNeeded: $0.control(.limit).loadRelaxed()) } ?? .max }
-    nonmutating set { try? state().control(.limit).storeRelaxed(UInt64(max(newValue, 0))) }
+    nonmutating set { possibleState?.control(.limit).storeRelaxed(UInt64(max(newValue, 0))) }
   }
 
   /// Bytes of frames and mappings that are in slabs, runs and page stacks. Thread-safety: Concurrent.
@@ -97,8 +107,8 @@ extension Heap {
   }
 
   /// What caches are bound to in this heap; makes the heap where it was never used, `nil` where that fails.
-  public var mode: BindingMode? { (try? state())?.mode }
+  public var mode: BindingMode? { possibleState?.mode }
 
   /// The nodes of this heap; makes the heap where it was never used, one node where that fails.
-  public var topology: Topology { (try? state())?.topology ?? .single }
+  public var topology: Topology { possibleState?.topology ?? .single }
 }

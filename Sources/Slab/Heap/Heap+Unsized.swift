@@ -132,32 +132,47 @@ extension Heap {
   public func reallocateUnsized(
     _ block: UnsafeMutableRawPointer, newSize: Int
   ) throws(AllocError) -> UnsafeMutableRawPointer? {
-    guard newSize > 0 else { throw .invalidLayout }
+    switch unsafe tryReallocateUnsized(block, newSize: newSize) {
+    case .success(let block): return unsafe block
+    case .failure(let error): throw error
+    }
+  }
+
+  /// As `reallocateUnsized`, with the failure as a result: see `tryAllocate`.
+  ///
+  /// > Safety: as for `reallocateUnsized`.
+  ///
+  /// Thread-safety: Concurrent.
+  public func tryReallocateUnsized(
+    _ block: UnsafeMutableRawPointer, newSize: Int
+  ) -> Result<UnsafeMutableRawPointer?, AllocError> {
+    guard newSize > 0 else { return unsafe .failure(.invalidLayout) }
     let address = UInt64(UInt(bitPattern: block))
-    guard let state = existingState, let kind = state.kind(of: address) else { return nil }
+    guard let state = existingState, let kind = state.kind(of: address) else { return unsafe .success(nil) }
     let usable = kind.bytes
     var wanted = newSize
     switch kind {
     case .object:
-      if newSize <= usable && newSize > usable / 2 { return unsafe block }
+      if newSize <= usable && newSize > usable / 2 { return unsafe .success(block) }
     case .large:
-      if newSize <= usable && newSize > usable / 4 * 3 { return unsafe block }
+      if newSize <= usable && newSize > usable / 4 * 3 { return unsafe .success(block) }
       if newSize > SizeClass.maximumBytes {
         if let (moved, _) = state.resizeLarge(address, to: newSize, alignment: Frames.bytes, flags: .kernel) {
-          return unsafe UnsafeMutableRawPointer(bitPattern: UInt(moved))
+          return unsafe .success(UnsafeMutableRawPointer(bitPattern: UInt(moved)))
         }
         if newSize > usable && newSize <= DirectMappings.threshold / 2 { wanted += newSize / 8 }
       }
     }
-    let target = unsafe try moved(to: wanted, orAtLeast: newSize)
-    unsafe target.copyMemory(from: block, byteCount: min(usable, newSize))
+    var target = wanted > newSize ? unsafe allocate(size: wanted) : nil
+    if unsafe target == nil {
+      switch unsafe tryAllocate(size: newSize, alignment: 16, flags: .kernel, node: nil) {
+      case .success(let block): unsafe target = block.baseAddress
+      case .failure(let error): return unsafe .failure(error)
+      }
+    }
+    unsafe target.unsafelyUnwrapped.copyMemory(from: block, byteCount: min(usable, newSize))
     unsafe deallocate(block)
-    return unsafe target
-  }
-
-  private func moved(to wanted: Int, orAtLeast size: Int) throws(AllocError) -> UnsafeMutableRawPointer {
-    if wanted > size, let block = unsafe allocate(size: wanted) { return unsafe block }
-    return unsafe try allocate(size: size, alignment: 16, flags: .kernel, node: nil).baseAddress.unsafelyUnwrapped
+    return unsafe .success(target)
   }
 }
 

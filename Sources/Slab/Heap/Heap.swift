@@ -80,27 +80,40 @@ public struct Heap: Sendable, Equatable {
   // MARK: Their cold halves
 
   /// The state, made where it does not exist yet. Lock-free: of several makers one wins, the others undo.
-  func state() throws(AllocError) -> HeapState {
-    if let state = existingState { return state }
+  func state() -> Result<HeapState, AllocError> {
+    if let state = existingState { return .success(state) }
     var configuration = HeapConfiguration()
     configuration.topology = .system
-    return try start(configuration).state
+    switch start(configuration) {
+    case .success((let state, _)): return .success(state)
+    case .failure(let error): return .failure(error)
+    }
+  }
+
+  /// The state, where it exists or can be made.
+  var possibleState: HeapState? {
+    guard case .success(let state) = state() else { return nil }
+    return state
   }
 
   /// The state, made from `configuration` where it does not exist yet, and whether this call has made it.
-  func start(_ configuration: HeapConfiguration) throws(AllocError) -> (state: HeapState, isNew: Bool) {
-    if let state = existingState { return (state, false) }
-    let state = unsafe try HeapState.make(configuration, handle: handle)
+  func start(_ configuration: HeapConfiguration) -> Result<(state: HeapState, isNew: Bool), AllocError> {
+    if let state = existingState { return .success((state, false)) }
+    let state: HeapState
+    switch unsafe HeapState.make(configuration, handle: handle) {
+    case .success(let made): state = made
+    case .failure(let failure): return .failure(failure)
+    }
     let word = unsafe AtomicWord(ka_heap_state_word(handle))
     // (S) release publishes the state; acquire sees another's.
     let mine = UInt64(UInt(bitPattern: unsafe state.record))
     let found = word.compareExchangeAcquireRelease(0, mine)
     if found == 0 {
       state.publish()
-      return (state, true)
+      return .success((state, true))
     }
     unsafe state.dispose()
-    return (unsafe HeapState(at: found), false)
+    return unsafe .success((HeapState(at: found), false))
   }
 
   /// The state, where the heap has been used.
@@ -112,13 +125,15 @@ public struct Heap: Sendable, Equatable {
 
   @usableFromInline @inline(never)
   func allocateSlow(_ sizeClass: SizeClass) -> UnsafeMutableRawPointer? {
-    guard let block = try? allocate(sizeClass, flags: .kernel, node: nil) else { return nil }
-    return unsafe UnsafeMutableRawPointer(bitPattern: UInt(block))
+    guard case .success(let object) = allocate(sizeClass, flags: .kernel, node: nil) else { return nil }
+    return unsafe UnsafeMutableRawPointer(bitPattern: UInt(object))
   }
 
   @usableFromInline @inline(never)
   func allocateLarge(_ size: Int, _ alignment: Int) -> UnsafeMutableRawPointer? {
-    unsafe (try? allocate(size: size, alignment: alignment, flags: .kernel, node: nil))?.baseAddress
+    let result = unsafe tryAllocate(size: size, alignment: alignment, flags: .kernel, node: nil)
+    guard case .success(let block) = unsafe result else { return nil }
+    return block.baseAddress
   }
 
   @usableFromInline @inline(never)

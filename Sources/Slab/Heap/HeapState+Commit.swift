@@ -44,17 +44,17 @@ extension HeapState {
   ///
   /// - Parameters:
   ///   - frames, alignment: in frames; the alignment is a power of two.
-  func takeRun(frames: Int, alignment: Int, flags: AllocFlags, from node: NodeIndex) throws(AllocError) -> Run {
-    guard charge(frames &* Frames.bytes) else { throw .limitExceeded }
+  func takeRun(frames: Int, alignment: Int, flags: AllocFlags, from node: NodeIndex) -> Result<Run, AllocError> {
+    guard charge(frames &* Frames.bytes) else { return .failure(.limitExceeded) }
     let ranks = flags.contains(.thisNode) ? 1 : nodeCount
     for rank in 0..<ranks {
       let source = self.node(rank, from: node)
       if let (pages, first) = pages(source).allocate(frames: frames, alignment: alignment, flags: flags) {
-        return Run(pages: pages, first: first)
+        return .success(Run(pages: pages, first: first))
       }
     }
     uncharge(frames &* Frames.bytes)
-    throw flags.contains(.thisNode) && nodeCount > 1 ? .nodeUnavailable : .outOfMemory
+    return .failure(flags.contains(.thisNode) && nodeCount > 1 ? .nodeUnavailable : .outOfMemory)
   }
 
   /// Gives frames back and uncharges them. Traps where one of them is free already.

@@ -25,45 +25,50 @@ extension HeapState {
   /// The size from which a block that no window has room for is mapped directly; 1 MiB, so that its table lasts.
   static var directFallbackBytes: Int { 1 << 20 }
 
-  /// A block that no size class serves. Whole frames; `clean` where its bytes are known to be zero.
-  func allocateLarge(
-    size: Int, alignment: Int, flags: AllocFlags, node: NodeIndex
-  ) throws(AllocError) -> (address: UInt64, bytes: Int, clean: Bool) {
-    guard let bytes = HeapState.largeUsableSize(size) else { throw .sizeTooLarge }
-    if bytes > DirectMappings.threshold && growsByOS { return try mapDirectly(bytes, alignment: alignment) }
-    let frames = bytes >> Frames.usualShift
-    let alignFrames = max(alignment >> Frames.usualShift, 1)
-    let run: Run
-    do {
-      run = try takeRun(frames: frames, alignment: alignFrames, flags: flags, from: node)
-    } catch {
-      // A window without a run as long still leaves the rest of the address space.
-      guard error == .outOfMemory, growsByOS, bytes >= HeapState.directFallbackBytes else { throw error }
-      return try mapDirectly(bytes, alignment: alignment)
-    }
-    let clean = run.pages.isClean(run.first, frames: frames)
-    let table = SlabTable(of: run.pages)
-    table.words[run.first.rawValue].storeRelaxed(SlabWord(runOf: frames).bits)
-    table.owners[run.first.rawValue].storeRelaxed(SlabTable.Owner.run)
-    return (run.pages.addressBits(of: run.first), bytes, clean)
+  /// A block of whole frames.
+  struct LargeBlock {
+    let address: UInt64
+    let bytes: Int
+    /// Whether its bytes are known to be zero.
+    let clean: Bool
   }
 
-  private func mapDirectly(
-    _ bytes: Int, alignment: Int
-  ) throws(AllocError) -> (address: UInt64, bytes: Int, clean: Bool) {
-    guard let slot = direct.claim() else { throw .outOfMemory }
+  /// A block that no size class serves.
+  func allocateLarge(
+    size: Int, alignment: Int, flags: AllocFlags, node: NodeIndex
+  ) -> Result<LargeBlock, AllocError> {
+    guard let bytes = HeapState.largeUsableSize(size) else { return .failure(.sizeTooLarge) }
+    if bytes > DirectMappings.threshold && growsByOS { return mapDirectly(bytes, alignment: alignment) }
+    let frames = bytes >> Frames.usualShift
+    let alignFrames = max(alignment >> Frames.usualShift, 1)
+    switch takeRun(frames: frames, alignment: alignFrames, flags: flags, from: node) {
+    case .failure(let error):
+      // A window without a run as long still leaves the rest of the address space.
+      guard error == .outOfMemory, growsByOS, bytes >= HeapState.directFallbackBytes else { return .failure(error) }
+      return mapDirectly(bytes, alignment: alignment)
+    case .success(let run):
+      let clean = run.pages.isClean(run.first, frames: frames)
+      let table = SlabTable(of: run.pages)
+      table.words[run.first.rawValue].storeRelaxed(SlabWord(runOf: frames).bits)
+      table.owners[run.first.rawValue].storeRelaxed(SlabTable.Owner.run)
+      return .success(LargeBlock(address: run.pages.addressBits(of: run.first), bytes: bytes, clean: clean))
+    }
+  }
+
+  private func mapDirectly(_ bytes: Int, alignment: Int) -> Result<LargeBlock, AllocError> {
+    guard let slot = direct.claim() else { return .failure(.outOfMemory) }
     guard charge(bytes) else {
       direct.publish(slot, 0, bytes: 0)
-      throw .limitExceeded
+      return .failure(.limitExceeded)
     }
     guard let block = unsafe ka_os_map(bytes, max(alignment, Frames.bytes)) else {
       uncharge(bytes)
       direct.publish(slot, 0, bytes: 0)
-      throw .outOfMemory
+      return .failure(.outOfMemory)
     }
     let address = UInt64(UInt(bitPattern: block))
     direct.publish(slot, address, bytes: bytes)
-    return (address, bytes, true)
+    return .success(LargeBlock(address: address, bytes: bytes, clean: true))
   }
 
   /// The bytes of the large block at `address`; `nil`: no large block begins there.

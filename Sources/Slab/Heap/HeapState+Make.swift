@@ -43,22 +43,19 @@ extension HeapState {
 
   /// Makes a heap's state. `handle`: of the global heap; `nil`: the state brings its own.
   ///
-  /// - Throws: `.outOfMemory` where address space or memory is refused; nothing is left behind.
+  /// Fails with `.outOfMemory` where address space or memory is refused; nothing is left behind then.
   static func make(
     _ configuration: HeapConfiguration, handle: UnsafeMutablePointer<ka_heap>?
-  ) throws(AllocError) -> HeapState {
+  ) -> Result<HeapState, AllocError> {
     let plan = Plan(configuration)
     var source = MetadataSource(configuration.memory)
-    let memory = unsafe try source.take(plan.bytes)
+    guard let memory = unsafe source.take(plan.bytes) else { return .failure(.outOfMemory) }
     var state = unsafe layOut(plan, memory, handle, configuration)
-    do {
-      try state.takeRegions(plan, &source)
-      try state.takeFrames(configuration, source)
-    } catch {
+    if let failure = state.takeRegions(plan, &source) ?? state.takeFrames(configuration, source) {
       unsafe state.dispose()
-      throw error
+      return .failure(failure)
     }
-    return state
+    return .success(state)
   }
 
   /// Writes everything that needs no further memory.
@@ -117,95 +114,99 @@ extension HeapState {
   }
 
   /// The regions of the CPUs or slots, and, in the modes in which the inlined path must find nothing, closed ones.
-  private mutating func takeRegions(_ plan: Plan, _ source: inout MetadataSource) throws(AllocError) {
+  private mutating func takeRegions(_ plan: Plan, _ source: inout MetadataSource) -> AllocError? {
     let closed = Int(KA_CLOSED_REGIONS) * CPURegion.bytes
-    let own = unsafe try source.take(Plan.regionBytes(plan.regionCount))
+    guard let own = unsafe source.take(Plan.regionBytes(plan.regionCount)) else { return .outOfMemory }
     unsafe record.pointee.regionsMapping = own
     unsafe record.pointee.regions = own + closed
     unsafe record.pointee.front = own + closed
     if plan.mode != .rseq {
-      let front = unsafe try source.take(Plan.regionBytes(plan.cpuCount))
+      guard let front = unsafe source.take(Plan.regionBytes(plan.cpuCount)) else { return .outOfMemory }
       unsafe record.pointee.frontMapping = front
       unsafe record.pointee.front = front + closed
     }
     if plan.topology.nodeCount > 1 && plan.regionCount > 0 && outgoing.capacity >= 2 {
       let bytes = Plan.regionBytes(plan.regionCount)
-      let memory = unsafe try source.take(bytes + CPURegion.bytes)
+      guard let memory = unsafe source.take(bytes + CPURegion.bytes) else { return .outOfMemory }
       let handle = unsafe (memory + bytes).bindMemory(to: ka_heap.self, capacity: 1)
       unsafe handle.initialize(
         to: ka_heap(regions: memory + closed, state: nil, window_base: 0, window_frames: 0, owners: nil))
       unsafe record.pointee.outgoingMapping = memory
       unsafe record.pointee.outgoing = handle
     }
+    return nil
   }
 
   /// Memory for frames: a window for each node, or what is left of the given range.
-  private mutating func takeFrames(_ configuration: HeapConfiguration, _ source: MetadataSource) throws(AllocError) {
-    if let rest = source.rest { return try addRegion(rest, node: NodeIndex(0)) }
+  private mutating func takeFrames(_ configuration: HeapConfiguration, _ source: MetadataSource) -> AllocError? {
+    if let rest = source.rest { return addRegion(rest, node: NodeIndex(0)) }
     var wanted = configuration.windowBytes
     if wanted <= 0 { wanted = Int(truncatingIfNeeded: min(ka_os_physical_bytes() * 2, 1 << 46)) }
     var shift = HeapState.smallestWindowShift
     while shift < 46 && 1 << shift < wanted { shift += 1 }
-    while true {
-      do {
-        return try takeWindows(shift: shift)
-      } catch {
-        // Address space is short (RLIMIT_AS) or strictly accounted: half as much may do.
-        shift -= 1
-        if shift < HeapState.smallestWindowShift { throw error }
-      }
+    while let failure = takeWindows(shift: shift) {
+      // Address space is short (RLIMIT_AS) or strictly accounted: half as much may do.
+      shift -= 1
+      if shift < HeapState.smallestWindowShift { return failure }
     }
+    return nil
   }
 
   /// 16 MiB.
   private static let smallestWindowShift = 24
 
-  private mutating func takeWindows(shift: Int) throws(AllocError) {
+  private mutating func takeWindows(shift: Int) -> AllocError? {
     let bytes = nodeCount << shift
-    guard let base = unsafe ka_os_reserve(bytes, 1 << shift) else { throw .outOfMemory }
+    guard let base = unsafe ka_os_reserve(bytes, 1 << shift) else { return .outOfMemory }
     unsafe record.pointee.windows = UInt(bitPattern: base)
     unsafe record.pointee.windowShift = shift
     for node in 0..<nodeCount {
       let window = unsafe base + node << shift
-      do {
-        if topology.isReal {
-          // A refusal leaves the kernel's own policy: first touch.
-          _ = unsafe ka_os_bind(window, 1 << shift, UInt32(node), false)
-        }
-        pages(NodeIndex(node)).add(unsafe try makeRegion(window, 1 << shift, NodeIndex(node)))
-      } catch {
+      if topology.isReal {
+        // A refusal leaves the kernel's own policy: first touch.
+        _ = unsafe ka_os_bind(window, 1 << shift, UInt32(node), false)
+      }
+      switch unsafe makeRegion(window, 1 << shift, NodeIndex(node)) {
+      case .success(let region): pages(NodeIndex(node)).add(region)
+      case .failure(let failure):
         unsafe disposeRegions()
-        throw error
+        return failure
       }
     }
+    return nil
   }
 
-  /// A region over address space, with its table; nothing is left behind where it throws.
+  /// A region over address space, with its table; nothing is left behind where it fails.
   @unsafe
   private func makeRegion(
     _ base: UnsafeMutableRawPointer, _ bytes: Int, _ node: NodeIndex
-  ) throws(AllocError) -> PageRegion {
-    let region = unsafe try PageRegion.create(base: base, bytes: bytes, node: node, backing: .reserved)
+  ) -> Result<PageRegion, AllocError> {
+    let made = unsafe PageRegion.make(base: base, bytes: bytes, node: node, backing: .reserved)
+    guard case .success(let region) = made else { return made }
     let bytes = SlabTable.bytes(frames: region.blocks * Frames.perBlock)
     guard let memory = unsafe ka_os_map(bytes, Int(KA_OS_PAGE_BYTES)) else {
       region.destroy()
-      throw .outOfMemory
+      return .failure(.outOfMemory)
     }
     unsafe ka_os_no_huge_pages(memory, bytes)
     _ = unsafe SlabTable.make(region, in: memory, classes: record.pointee.infos, mapped: true)
-    return region
+    return .success(region)
   }
 
-  /// Adds a range that the caller gives. Its metadata is carved from its front.
-  func addRegion(_ memory: HeapConfiguration.Memory, node: NodeIndex) throws(AllocError) {
-    guard node.rawValue >= 0, node.rawValue < nodeCount else { throw .nodeUnavailable }
+  /// Adds a range that the caller gives. Its metadata is carved from its front. Returns why not; `nil`: it is added.
+  func addRegion(_ memory: HeapConfiguration.Memory, node: NodeIndex) -> AllocError? {
+    guard node.rawValue >= 0, node.rawValue < nodeCount else { return .nodeUnavailable }
     var source = MetadataSource(memory)
     let blocks = memory.bytes / (Frames.perBlock * Frames.bytes) + 2
-    let table = unsafe try source.take(SlabTable.bytes(frames: blocks * Frames.perBlock))
-    guard let rest = source.rest else { throw .outOfMemory }
-    let region = unsafe try PageRegion.create(base: rest.base, bytes: rest.bytes, node: node, backing: .given)
-    _ = unsafe SlabTable.make(region, in: table, classes: record.pointee.infos, mapped: false)
-    pages(node).add(region)
+    guard let table = unsafe source.take(SlabTable.bytes(frames: blocks * Frames.perBlock)), let rest = source.rest
+    else { return .outOfMemory }
+    switch unsafe PageRegion.make(base: rest.base, bytes: rest.bytes, node: node, backing: .given) {
+    case .failure(let failure): return failure
+    case .success(let region):
+      _ = unsafe SlabTable.make(region, in: table, classes: record.pointee.infos, mapped: false)
+      pages(node).add(region)
+      return nil
+    }
   }
 
   /// Lets frees without a size find the owner bytes, where there is one window.

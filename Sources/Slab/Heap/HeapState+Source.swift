@@ -2,34 +2,26 @@
 
 extension HeapState {
   /// Fills `target` with up to `limit` objects or pages, from `node` or, unless `flags` say `thisNode`, the nearest
-  /// that has some. At least one, or throws.
+  /// that has some. At least one, or the reason why not.
   ///
   /// > Safety: `target` has room for `limit` addresses and is the caller's alone.
   @unsafe
   func fill(
     _ info: StackInfo, upTo limit: Int, into target: UnsafeMutablePointer<UInt64>, flags: AllocFlags, node: NodeIndex
-  ) throws(AllocError) -> Int {
+  ) -> Result<Int, AllocError> {
     guard let sizeClass = info.stack.sizeClass else {
-      return unsafe try fillPages(info, upTo: limit, into: target, flags: flags, node: node)
+      return unsafe fillPages(info, upTo: limit, into: target, flags: flags, node: node)
     }
-    if let count = unsafe takeObjects(sizeClass, upTo: limit, into: target, node: node) { return count }
-    var failure: AllocError
-    do {
-      return unsafe try makeSlab(info, upTo: limit, into: target, flags: flags.union(.thisNode), node: node)
-    } catch {
-      failure = error
+    var failure = AllocError.outOfMemory
+    let ranks = flags.contains(.thisNode) ? 1 : nodeCount
+    for rank in 0..<ranks {
+      let source = self.node(rank, from: node)
+      if let count = unsafe takeObjects(sizeClass, upTo: limit, into: target, node: source) { return .success(count) }
+      let made = unsafe makeSlab(info, upTo: limit, into: target, flags: flags.union(.thisNode), node: source)
+      guard case .failure(let reason) = made else { return made }
+      failure = reason
     }
-    if flags.contains(.thisNode) { throw failure }
-    for rank in 1..<nodeCount {
-      let other = self.node(rank, from: node)
-      if let count = unsafe takeObjects(sizeClass, upTo: limit, into: target, node: other) { return count }
-      do {
-        return unsafe try makeSlab(info, upTo: limit, into: target, flags: flags.union(.thisNode), node: other)
-      } catch {
-        failure = error
-      }
-    }
-    throw failure == .nodeUnavailable ? .outOfMemory : failure
+    return .failure(failure == .nodeUnavailable && !flags.contains(.thisNode) ? .outOfMemory : failure)
   }
 
   /// Objects from the slabs of one node that have some free.
@@ -53,26 +45,29 @@ extension HeapState {
   @unsafe
   private func makeSlab(
     _ info: StackInfo, upTo limit: Int, into target: UnsafeMutablePointer<UInt64>, flags: AllocFlags, node: NodeIndex
-  ) throws(AllocError) -> Int {
+  ) -> Result<Int, AllocError> {
     let frames = info.slab.frames
-    let run = try takeRun(frames: frames, alignment: frames, flags: flags, from: node)
-    count(.slabsMade, on: node)
-    let taken = unsafe SlabTable(of: run.pages).create(info.slab.sizeClass, at: run.first, upTo: limit, into: target)
-    count(.slabObjectsTaken, on: node, taken)
-    return taken
+    switch takeRun(frames: frames, alignment: frames, flags: flags, from: node) {
+    case .failure(let error): return .failure(error)
+    case .success(let run):
+      count(.slabsMade, on: node)
+      let taken = unsafe SlabTable(of: run.pages).create(info.slab.sizeClass, at: run.first, upTo: limit, into: target)
+      count(.slabObjectsTaken, on: node, taken)
+      return .success(taken)
+    }
   }
 
   /// Pages, a row's worth at a time.
   @unsafe
   private func fillPages(
     _ info: StackInfo, upTo limit: Int, into target: UnsafeMutablePointer<UInt64>, flags: AllocFlags, node: NodeIndex
-  ) throws(AllocError) -> Int {
+  ) -> Result<Int, AllocError> {
     let order = Order(info.stack.pageOrder)
     let wanted = min(limit &* order.frames, Frames.perRow)
     guard charge(wanted &* Frames.bytes) else {
       // Near the limit a single page may still fit.
-      guard wanted > order.frames else { throw .limitExceeded }
-      return unsafe try fillPages(info, upTo: 1, into: target, flags: flags, node: node)
+      guard wanted > order.frames else { return .failure(.limitExceeded) }
+      return unsafe fillPages(info, upTo: 1, into: target, flags: flags, node: node)
     }
     let ranks = flags.contains(.thisNode) ? 1 : nodeCount
     for rank in 0..<ranks {
@@ -87,10 +82,10 @@ extension HeapState {
         unsafe target[count] = pages.addressBits(of: first)
         count &+= 1
       }
-      return count
+      return .success(count)
     }
     uncharge(wanted &* Frames.bytes)
-    throw flags.contains(.thisNode) && nodeCount > 1 ? .nodeUnavailable : .outOfMemory
+    return .failure(flags.contains(.thisNode) && nodeCount > 1 ? .nodeUnavailable : .outOfMemory)
   }
 
   // MARK: Back
@@ -103,33 +98,31 @@ extension HeapState {
   /// > Safety: `source` holds `count` addresses and is the caller's alone.
   @unsafe
   func spill(_ info: StackInfo, _ source: UnsafeMutablePointer<UInt64>, count: Int) {
-    unsafe withUnsafeTemporaryAllocation(of: PendingWord.self, capacity: PendingWord.tableSize) { table in
-      for slot in 0..<PendingWord.tableSize { unsafe table.initializeElement(at: slot, to: .none) }
-      var last: PageRegion? = nil
-      for index in 0..<count {
-        let address = unsafe source[index]
-        let region: PageRegion
-        if let last, unsafe last.contains(UnsafeRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped) {
-          region = last
-        } else {
-          if let last { unsafe returnAll(table, info, last) }
-          guard let found = pages(containing: address) else { Misuse.foreignFree.trap(at: address) }
-          region = found
-          last = found
-        }
-        let place = place(of: address, info, region)
-        let slot = place.key & (PendingWord.tableSize &- 1)
-        let pending = unsafe table[slot]
-        if pending.key == place.key {
-          if pending.mask & place.mask != 0 { Misuse.doubleFree.trap(at: address) }
-          unsafe table[slot].mask |= place.mask
-        } else {
-          returnWord(pending, info, region)
-          unsafe table[slot] = place
-        }
+    var table = PendingWords(repeating: .none)
+    var last: PageRegion? = nil
+    for index in 0..<count {
+      let address = unsafe source[index]
+      let region: PageRegion
+      if let last, unsafe last.contains(UnsafeRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped) {
+        region = last
+      } else {
+        if let last { returnAll(&table, info, last) }
+        guard let found = pages(containing: address) else { Misuse.foreignFree.trap(at: address) }
+        region = found
+        last = found
       }
-      if let last { unsafe returnAll(table, info, last) }
+      let place = place(of: address, info, region)
+      let slot = place.key & (table.count &- 1)
+      let pending = table[slot]
+      if pending.key == place.key {
+        if pending.mask & place.mask != 0 { Misuse.doubleFree.trap(at: address) }
+        table[slot].mask |= place.mask
+      } else {
+        returnWord(pending, info, region)
+        table[slot] = place
+      }
     }
+    if let last { returnAll(&table, info, last) }
   }
 
   /// Bits of one word that are to be set or cleared together. For objects the key is the index of a word in the
@@ -138,9 +131,11 @@ extension HeapState {
     var key: Int
     var mask: UInt64
 
-    static let tableSize = 32
     static var none: PendingWord { PendingWord(key: -1, mask: 0) }
   }
+
+  /// By the low bits of the key; on the stack.
+  typealias PendingWords = InlineArray<32, PendingWord>
 
   @inline(__always)
   private func place(of address: UInt64, _ info: StackInfo, _ region: PageRegion) -> PendingWord {
@@ -201,11 +196,10 @@ extension HeapState {
     }
   }
 
-  @unsafe
-  private func returnAll(_ table: UnsafeMutableBufferPointer<PendingWord>, _ info: StackInfo, _ region: PageRegion) {
-    for slot in 0..<PendingWord.tableSize {
-      returnWord(unsafe table[slot], info, region)
-      unsafe table[slot] = .none
+  private func returnAll(_ table: inout PendingWords, _ info: StackInfo, _ region: PageRegion) {
+    for slot in table.indices {
+      returnWord(table[slot], info, region)
+      table[slot] = .none
     }
   }
 

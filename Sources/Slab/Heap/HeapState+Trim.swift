@@ -3,6 +3,28 @@
 
 import KAllocAtomics
 
+/// The rounds of reclaim that one allocation may make when it fails for want of memory.
+struct Reclaim {
+  private let state: HeapState
+  private let flags: AllocFlags
+  private var rounds: Int
+
+  init(_ state: HeapState, _ flags: AllocFlags) {
+    self.state = state
+    self.flags = flags
+    rounds = !flags.contains(.reclaim) ? 0 : flags.contains(.retryMayFail) ? 4 : 1
+  }
+
+  /// Empties the caches, where that may help against `error` and `flags` allow it. False: the failure stands.
+  mutating func helps(_ error: AllocError) -> Bool {
+    if rounds == 0 || error == .sizeTooLarge { return false }
+    rounds -= 1
+    let before = state.control(.committed).loadRelaxed()
+    state.collect()
+    return !flags.contains(.noRetry) || state.control(.committed).loadRelaxed() < before
+  }
+}
+
 extension HeapState {
   /// Empties all caches and purges all free memory. Returns the bytes that went back to the operating system.
   func trim() -> Int {

@@ -12,17 +12,17 @@ struct MetadataSource {
     }
   }
 
-  /// Zeroed memory on a page boundary.
-  mutating func take(_ bytes: Int) throws(AllocError) -> UnsafeMutableRawPointer {
+  /// Zeroed memory on a page boundary; `nil`: there is none.
+  mutating func take(_ bytes: Int) -> UnsafeMutableRawPointer? {
     guard let range = given else {
-      guard let memory = unsafe ka_os_map(bytes, Int(KA_OS_PAGE_BYTES)) else { throw .outOfMemory }
+      guard let memory = unsafe ka_os_map(bytes, Int(KA_OS_PAGE_BYTES)) else { return nil }
       unsafe ka_os_no_huge_pages(memory, bytes)
       return unsafe memory
     }
     let start = (range.lowerBound + 4095) & ~4095
     guard bytes >= 0, start <= range.upperBound, range.upperBound - start >= UInt(bytes),
       let memory = unsafe UnsafeMutableRawPointer(bitPattern: start)
-    else { throw .outOfMemory }
+    else { return nil }
     given = start + UInt(bytes)..<range.upperBound
     // SAFETY: the caller gave the range, and nothing of it is in use yet.
     unsafe memory.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)

@@ -30,24 +30,38 @@ extension PageRegion {
     base: UnsafeMutableRawPointer, bytes: Int, frameShift: Int = Frames.usualShift, node: NodeIndex,
     reserveFrames: Int = 0, backing: Backing, metadata: UnsafeMutableRawBufferPointer? = nil
   ) throws(AllocError) -> PageRegion {
+    switch unsafe make(
+      base: base, bytes: bytes, frameShift: frameShift, node: node, reserveFrames: reserveFrames, backing: backing,
+      metadata: metadata)
+    {
+    case .success(let region): return region
+    case .failure(let failure): throw failure
+    }
+  }
+
+  /// As `create`, without throwing.
+  static func make(
+    base: UnsafeMutableRawPointer, bytes: Int, frameShift: Int = Frames.usualShift, node: NodeIndex,
+    reserveFrames: Int = 0, backing: Backing, metadata: UnsafeMutableRawBufferPointer? = nil
+  ) -> Result<PageRegion, AllocError> {
     guard frameShift >= (backing == .reserved ? Frames.usualShift : 4), frameShift <= 30 else {
-      throw .unsupportedAlignment
+      return .failure(.unsupportedAlignment)
     }
     let start = UInt(bitPattern: base)
     let (end, overflow) = start.addingReportingOverflow(UInt(bitPattern: bytes))
-    guard bytes > 0, !overflow, reserveFrames >= 0 else { throw .invalidLayout }
+    guard bytes > 0, !overflow, reserveFrames >= 0 else { return .failure(.invalidLayout) }
 
     let needed = metadataBytes(frames: bytes >> frameShift)
     var first = start
     let memory: UInt
     var mapped = 0
     if let metadata = unsafe metadata {
-      guard metadata.count >= needed, let address = metadata.baseAddress else { throw .invalidLayout }
+      guard metadata.count >= needed, let address = metadata.baseAddress else { return .failure(.invalidLayout) }
       memory = UInt(bitPattern: address)
       // SAFETY: the caller gives these bytes to the region.
       unsafe address.initializeMemory(as: UInt8.self, repeating: 0, count: needed)
     } else if backing == .given {
-      guard needed < bytes else { throw .outOfMemory }
+      guard needed < bytes else { return .failure(.outOfMemory) }
       memory = start
       first = start + UInt(bitPattern: needed)
       // SAFETY: the caller gives the range to the region, and `needed` bytes of it lie before its frames.
@@ -55,7 +69,7 @@ extension PageRegion {
     } else {
       mapped = (needed + pageBytes - 1) & ~(pageBytes - 1)
       // SAFETY: a fresh mapping, zeroed.
-      guard let pages = unsafe ka_os_map(mapped, pageBytes) else { throw .outOfMemory }
+      guard let pages = unsafe ka_os_map(mapped, pageBytes) else { return .failure(.outOfMemory) }
       unsafe ka_os_no_huge_pages(pages, mapped)
       memory = UInt(bitPattern: pages)
     }
@@ -66,7 +80,7 @@ extension PageRegion {
     let usableEnd = end & ~frameMask
     guard usableStart < usableEnd, usableStart >= first else {
       if mapped > 0 { unsafe ka_os_unmap(UnsafeMutableRawPointer(bitPattern: memory).unsafelyUnwrapped, mapped) }
-      throw .invalidLayout
+      return .failure(.invalidLayout)
     }
     let origin = usableStart & ~blockMask
     let limit = Int(bitPattern: (usableEnd - origin) >> UInt(frameShift))
@@ -87,7 +101,7 @@ extension PageRegion {
     let region = unsafe PageRegion(header)
     region.availableWord.storeRelaxed(UInt64(region.frameCount))
     if backing == .given { region.openAll() }
-    return region
+    return .success(region)
   }
 
   /// Makes every block present. Relaxed throughout: the region is not shared yet.
