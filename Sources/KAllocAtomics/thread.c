@@ -10,7 +10,6 @@
 #include <pthread.h>
 
 static uint64_t owned[KA_THREAD_SLOTS / 64];
-static uint64_t busy[KA_THREAD_SLOTS];
 static pthread_key_t exit_key;
 static uint32_t exit_key_state;  // 0 not made, 1 being made, 2 made, 3 refused
 
@@ -65,14 +64,10 @@ int32_t ka_thread_slot(void) {
   return found;
 }
 
-uint64_t *ka_thread_busy(int32_t number) { return &busy[number]; }
-
 #else
 
-static uint64_t busy[1];
 int32_t ka_thread_slot(void) { return -1; }
 bool ka_thread_slot_claim(int32_t number) { return false; }
 void ka_thread_slot_release(int32_t number) {}
-uint64_t *ka_thread_busy(int32_t number) { return busy; }
 
 #endif

@@ -9,9 +9,6 @@ ka_heap ka_global_heap = {(char *)closed_regions + sizeof closed_regions, NULL, 
 bool ka_heap_close_global(uint32_t cpus) { return true; }
 
 static uint64_t owned[KA_THREAD_SLOTS / 64];
-static uint64_t busy[KA_THREAD_SLOTS];
-
-uint64_t *ka_thread_busy(int32_t number) { return &busy[number]; }
 
 // As in the real target.
 bool ka_thread_slot_claim(int32_t number) {

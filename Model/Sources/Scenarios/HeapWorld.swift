@@ -104,6 +104,7 @@ struct SmallHeap {
       let region = state.region(index)
       let base = UInt(bitPattern: region.base)
       names[base] = "gate \(index)"
+      names[UInt(bitPattern: region.busy.address)] = "busy \(index)"
       for word in 1...CPURegion.counters { names[base + UInt(word * 8)] = "counter \(word) of \(index)" }
       for other in 0..<StackIndex.count {
         let offset = CPURegion.offset(StackIndex(rawValue: other))
@@ -131,7 +132,6 @@ struct SmallHeap {
       (.regionsUsed, "regions used"),
     ]
     for (word, name) in control { names[UInt(bitPattern: state.control(word).address)] = name }
-    for slot in 0..<Int32(4) { names[UInt(bitPattern: ka_thread_busy(slot))] = "busy \(slot)" }
     return { names[$0] }
   }
 

@@ -2,7 +2,7 @@
 //
 // A CPU region is KA_REGION_BYTES of memory that one CPU (in `thread` mode, one thread) works in:
 //
-//     0      control words: gate and counters (see `CPURegion` in Slab)
+//     0      control words: gate, counters and busy (see `CPURegion` in Slab)
 //     128    stacks: {top, begin, end, room} for each size class and page order
 //     1568…  the arrays that the stacks point into
 //
@@ -119,9 +119,6 @@ ka_barrier ka_barrier_threads(void);
 /// This thread's slot in 0 ..< KA_THREAD_SLOTS, claimed at the first call and handed back when the thread ends;
 /// -1 where all are taken or this call interrupted itself.
 int32_t ka_thread_slot(void);
-
-/// Whether this thread is inside an operation on its region: a signal handler that finds it set must not touch it.
-uint64_t *_Nonnull ka_thread_busy(int32_t slot);
 
 /// Claims a slot that no thread owns, to work on its region. False where it is owned.
 bool ka_thread_slot_claim(int32_t slot);

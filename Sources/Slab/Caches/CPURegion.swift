@@ -3,6 +3,7 @@
 //
 //     byte 0     gate        0 open; otherwise stopped: whoever set it works on the region alone
 //     byte 8…    counters    of the slow path, see `Counter`
+//     byte 64    busy        `thread` mode: the owner is inside an operation on this region
 //     byte 128   stacks      {top, begin, end, room}, 32 bytes each
 //     byte 96     closed      what an owner byte of 0 leads to, as KA_OWNER_RUN leads to byte 1536
 //     byte 1568  arrays      `StackInfo.capacity` pointers for each stack
@@ -60,6 +61,11 @@ struct CPURegion {
   var gate: AtomicWord { word(0) }
   /// The gate of a region that its CPU works in; any other value is the number of the drain that stopped it.
   static let open: UInt64 = 0
+
+  /// 1 while the thread that owns the region works in it, in `thread` mode: a signal handler that finds it must not touch
+  /// the stacks, and a drain leaves the region alone. Of this region, not of the thread: in another heap, and among the
+  /// outgoing magazines, it may be at work meanwhile.
+  var busy: AtomicWord { word((1 &+ CPURegion.counters) &* 8) }
 
   func counter(_ counter: Counter) -> AtomicWord { word(counter.rawValue &* 8) }
 

@@ -15,23 +15,21 @@
 // The barrier is membarrier(PRIVATE_EXPEDITED_RSEQ); a trim drains all CPUs with three of them. A thread that is killed
 // in between leaves that CPU on the shared path, and its cached pointers are lost; nobody is blocked.
 //
-// In `thread` mode sections are plain steps under a busy flag. The gate and one full barrier on all threads make either
-// the owner see the gate or the drainer see `busy` ((T), Dekker); where busy, the drainer opens the gate
-// again and leaves the region alone. Without the system call it drains its own region and those that no thread owns.
+// In `thread` mode sections are plain steps under the region's `busy` word. The gate and one full barrier on all threads
+// make either the owner see the gate or the drainer see `busy` ((T), Dekker); where busy, the drainer opens the gate again
+// and leaves the region alone. What the thread does in other heaps does not matter: they have words of their own. Without the system call it drains its own region and those that no thread owns.
 
 import KAllocAtomics
 
 extension HeapState {
   /// Returns the pointers in every CPU's stacks to slabs and rows. Concurrent; CPUs that somebody else drains, and
-  /// threads that are inside an operation, are left out: of any heap, as a thread is busy or not, whichever heap it is in.
-  ///
-  /// - Parameter alone: nobody else uses this heap (it ends), so that a busy thread is one that is in another heap.
-  func drainAll(alone: Bool = false) {
+  /// threads that are inside an operation on this heap's stacks, are left out.
+  func drainAll() {
     if mode == .shared { return }
     let drain = control(.drains).fetchAddRelaxed(1) &+ 1
     let used = regionsUsed
     for index in 0..<used { stop(index, drain) }
-    if mode == .rseq { drainCPUs(used, drain) } else { drainThreads(used, drain, alone) }
+    if mode == .rseq { drainCPUs(used, drain) } else { drainThreads(used, drain) }
     for index in 0..<used where holds(index, drain) { release(index) }
   }
 
@@ -44,21 +42,27 @@ extension HeapState {
     for index in 0..<used where holds(index, drain) { close(index) }
   }
 
-  private func drainThreads(_ used: Int, _ drain: UInt64, _ alone: Bool) {
+  private func drainThreads(_ used: Int, _ drain: UInt64) {
     let everyoneSeesTheGate = ka_barrier_threads() == KA_BARRIER_DONE
     let own = ka_thread_slot()
     for index in 0..<used where holds(index, drain) {
       let slot = Int32(truncatingIfNeeded: index)
-      let claimed = !alone && !everyoneSeesTheGate && slot != own && ka_thread_slot_claim(slot)
-      // (T) acquire; 0 is the state that the owner's last operation left.
-      let idle = unsafe AtomicWord(ka_thread_busy(slot)).loadAcquire() == 0
-      if alone || idle && (everyoneSeesTheGate || slot == own || claimed) {
+      let claimed = !everyoneSeesTheGate && slot != own && ka_thread_slot_claim(slot)
+      if isIdle(index) && (everyoneSeesTheGate || slot == own || claimed) {
         intercept(index)
         take(index)
         close(index)
       }
       if claimed { ka_thread_slot_release(slot) }
     }
+  }
+
+  /// Whether the owner is in none of its two regions; it enters neither while their gates are closed.
+  private func isIdle(_ index: Int) -> Bool {
+    // (T) acquire; 0 is the state that the owner's last operation left.
+    if region(index).busy.loadAcquire() != 0 { return false }
+    guard let outgoingRegion = outgoingRegion(index) else { return true }
+    return outgoingRegion.busy.loadAcquire() == 0  // (T)
   }
 
   // MARK: The steps, for one region and the outgoing one beside it

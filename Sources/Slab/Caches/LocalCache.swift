@@ -58,14 +58,13 @@ struct LocalCache {
   /// Runs `body` on the thread's region; `nil` where a handler interrupted the thread inside, or the region is stopped.
   @inline(__always)
   private func exclusively<Result>(_ body: (CPURegion) -> Result?) -> Result? {
-    // SAFETY: the words behind the slots live as long as the process.
-    let busy = unsafe AtomicWord(ka_thread_busy(slot))
+    let region = region
+    let busy = region.busy
     // Relaxed: only this thread and its handlers write 1; a handler sees it in program order.
     if busy.loadRelaxed() != 0 { return nil }
     busy.storeRelaxed(1)
     ka_fence_signal()
     // (T) busy, then the gate; the drainer's barrier orders the two for both sides.
-    let region = region
     let result = region.gate.loadAcquire() == CPURegion.open ? body(region) : nil
     ka_fence_signal()
     // (T) release, so that a drainer that reads 0 sees the region as this operation left it.

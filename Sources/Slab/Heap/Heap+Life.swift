@@ -48,7 +48,7 @@ extension Heap {
   public func destroy() -> Bool {
     guard let state = existingState else { return true }
     precondition(self != .global, "The global heap is not destroyed")
-    state.collect(alone: true)
+    state.collect()
     let left = state.control(.committed).loadRelaxed()
     if left != 0 {
       Report.line("kalloc: heap not destroyed, bytes of slabs and runs still in use: ", hexadecimal: left)

@@ -35,8 +35,8 @@ extension HeapState {
   }
 
   /// Empties all caches: stacks, depots, and the empty slabs that were kept.
-  func collect(alone: Bool = false) {
-    drainAll(alone: alone)
+  func collect() {
+    drainAll()
     for node in 0..<nodeCount {
       for stack in 0..<StackIndex.count {
         let info = info(StackIndex(rawValue: stack))
