@@ -4,6 +4,14 @@
 
 #include "KAllocAtomics.h"
 
+bool ka_thread_sanitized(void) {
+#if defined(KA_TSAN)
+  return true;
+#else
+  return false;
+#endif
+}
+
 #if defined(__linux__)
 
 #include <linux/membarrier.h>

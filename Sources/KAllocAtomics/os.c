@@ -4,6 +4,7 @@
 
 #if defined(__linux__)
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/mempolicy.h>
 #include <stdlib.h>
@@ -16,14 +17,36 @@
 
 static void *mapped(long result) { return ka_syscall_failed(result) ? NULL : (void *)result; }
 
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+// Sanitizers watch the C library's calls: what they know of addresses ends with a mapping.
+static void *map(void *address, size_t bytes, int protection, int flags) {
+  const int saved = errno;
+  void *start = mmap(address, bytes, protection, flags, -1, 0);
+  errno = saved;
+  return start == MAP_FAILED ? NULL : start;
+}
+
+static void unmap(void *address, size_t bytes) {
+  const int saved = errno;
+  munmap(address, bytes);
+  errno = saved;
+}
+#else
+static void *map(void *address, size_t bytes, int protection, int flags) {
+  return mapped(ka_syscall6(SYS_mmap, (long)address, (long)bytes, protection, flags, -1, 0));
+}
+
+static void unmap(void *address, size_t bytes) { ka_syscall3(SYS_munmap, (long)address, (long)bytes, 0); }
+#endif
+
 /// Maps `bytes` on an `alignment` boundary: maps more where the first try is unaligned, and gives the ends back.
 static void *map_aligned(size_t bytes, size_t alignment, int protection) {
-  const long flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   if (bytes == 0 || bytes > SIZE_MAX - alignment) return NULL;
-  char *start = mapped(ka_syscall6(SYS_mmap, 0, (long)bytes, protection, flags, -1, 0));
+  char *start = map(NULL, bytes, protection, flags);
   if (!start || ((uintptr_t)start & (alignment - 1)) == 0) return start;
   ka_os_unmap(start, bytes);
-  start = mapped(ka_syscall6(SYS_mmap, 0, (long)(bytes + alignment), protection, flags, -1, 0));
+  start = map(NULL, bytes + alignment, protection, flags);
   if (!start) return NULL;
   char *aligned = (char *)(((uintptr_t)start + alignment - 1) & ~(alignment - 1));
   if (aligned > start) ka_os_unmap(start, (size_t)(aligned - start));
@@ -41,15 +64,14 @@ bool ka_os_commit(void *address, size_t bytes) {
 }
 
 bool ka_os_decommit(void *address, size_t bytes) {
-  const long flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
-  return mapped(ka_syscall6(SYS_mmap, (long)address, (long)bytes, PROT_NONE, flags, -1, 0)) != NULL;
+  return map(address, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED) != NULL;
 }
 
 bool ka_os_purge(void *address, size_t bytes) {
   return ka_syscall3(SYS_madvise, (long)address, (long)bytes, MADV_DONTNEED) == 0;
 }
 
-void ka_os_unmap(void *address, size_t bytes) { ka_syscall3(SYS_munmap, (long)address, (long)bytes, 0); }
+void ka_os_unmap(void *address, size_t bytes) { unmap(address, bytes); }
 
 void *ka_os_remap(void *address, size_t bytes, size_t new_bytes, bool may_move) {
   return mapped(ka_syscall6(SYS_mremap, (long)address, (long)bytes, (long)new_bytes, may_move ? MREMAP_MAYMOVE : 0, 0, 0));

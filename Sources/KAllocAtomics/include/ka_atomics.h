@@ -67,10 +67,14 @@ typedef struct __attribute__((aligned(16))) {
 /// Sequentially consistent. On x86-64 the inline `cmpxchg16b`; on AArch64 a loop of `ldaxp` and `stlxp`.
 KA_INLINE bool ka_u128_cas(ka_u128 *_Nonnull word, ka_u128 *_Nonnull expected, ka_u128 desired) {
 #if defined(__x86_64__)
+  // rbx may be the compiler's frame pointer, which it does not guard from an operand in it: it is back when this ends.
   bool done;
-  __asm__ volatile("lock cmpxchg16b %1"
-                   : "=@ccz"(done), "+m"(*word), "+a"(expected->low), "+d"(expected->high)
-                   : "b"(desired.low), "c"(desired.high)
+  uint64_t low = desired.low;
+  __asm__ volatile("xchgq %%rbx, %[low]\n"
+                   "lock cmpxchg16b (%[word])\n"
+                   "xchgq %%rbx, %[low]\n"
+                   : "=@ccz"(done), "+a"(expected->low), "+d"(expected->high), [low] "+&r"(low)
+                   : [word] "D"(word), "c"(desired.high)
                    : "memory");
   return done;
 #elif defined(__aarch64__)

@@ -20,6 +20,16 @@
 
 #include "ka_atomics.h"
 #include "ka_heap.h"
+#include "ka_sanitizer.h"
+
+/// Whether sections may be used in this build and process.
+static inline bool ka_sections_usable(void) {
+#if defined(KA_TSAN)
+  return ka_rseq_available();
+#else
+  return ka_rseq_available() && !ka_thread_sanitized();
+#endif
+}
 
 #if defined(__linux__) && defined(__x86_64__)
 #include "ka_rseq_x86_64.h"

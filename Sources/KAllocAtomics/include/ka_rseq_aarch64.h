@@ -1,5 +1,5 @@
-// The restartable sections for AArch64; ka_rseq.h says what they are and includes this. Twins of those for x86-64, but for
-// `ka_section_free`, whose loads need orderings here.
+// The restartable sections for AArch64; ka_rseq.h says what they are and includes this. Twins of those for x86-64, but
+// for `ka_section_free`, whose loads need orderings here.
 
 #ifndef KA_RSEQ_AARCH64_H
 #define KA_RSEQ_AARCH64_H
@@ -16,6 +16,24 @@ KA_INLINE uint64_t ka_rseq_area(void) {
   return offset ? (uint64_t)(uintptr_t)__builtin_thread_pointer() + offset : 0;
 }
 
+#if defined(KA_TSAN)
+KA_INLINE int32_t ka_section_cpu(uint64_t rseq) {
+  return __atomic_load_n((int32_t *)(uintptr_t)(rseq + 4), __ATOMIC_RELAXED);
+}
+#define KA_SECTION_AREA(heap) char *const regions = (char *)__atomic_load_n(&(heap)->regions, __ATOMIC_RELAXED)
+#define KA_SECTION_FINDS(heap) [rseq] "r"(rseq), [regions] "m"(regions)
+#define KA_SECTION_INPUTS(heap) KA_SECTION_FINDS(heap), [cpu] "r"(cpu)
+#define KA_SECTION_ON_CPU                                                                                           \
+  "ldr %w[word], [%[rseq], #4]\n"                                                                                  \
+  "cmp %w[word], %w[cpu]\n"                                                                                        \
+  "b.ne %l[not_done]\n"
+#else
+#define KA_SECTION_AREA(heap)
+#define KA_SECTION_FINDS(heap) [rseq] "r"(rseq), [regions] "m"((heap)->regions)
+#define KA_SECTION_INPUTS(heap) KA_SECTION_FINDS(heap)
+#define KA_SECTION_ON_CPU
+#endif
+
 #define KA_SECTION_BEGIN                                                                                            \
   ".pushsection __rseq_cs, \"aw\"\n"                                                                               \
   ".balign 32\n"                                                                                                   \
@@ -27,6 +45,7 @@ KA_INLINE uint64_t ka_rseq_area(void) {
   "add %[region], %[region], :lo12:3b\n"                                                                           \
   "str %[region], [%[rseq], #8]\n"                                                                                 \
   "1:\n"                                                                                                           \
+  KA_SECTION_ON_CPU                                                                                                \
   "ldr %[word], %[regions]\n"                                                                                      \
   "ldrsw %[region], [%[rseq], #4]\n"                                                                               \
   "add %[region], %[word], %[region], lsl #16\n"
@@ -42,6 +61,8 @@ KA_INLINE uint64_t ka_rseq_area(void) {
 KA_INLINE uint64_t ka_section_pop(ka_heap *_Nonnull heap, uint64_t stack) {
   uint64_t region, top, word, rseq = ka_rseq_area();
   if (!rseq) return 0;
+  KA_SECTION_AREA(heap);
+  KA_SECTION_PLACE(stack);
   __asm__ volatile goto(
       KA_SECTION_BEGIN
       "add %[region], %[region], %[stack]\n"
@@ -52,10 +73,10 @@ KA_INLINE uint64_t ka_section_pop(ka_heap *_Nonnull heap, uint64_t stack) {
       "str %[top], [%[region]]\n"
       KA_SECTION_END
       : [region] "=&r"(region), [top] "=&r"(top), [word] "=&r"(word)
-      : [rseq] "r"(rseq), [regions] "m"(heap->regions), [stack] "r"(stack)
+      : KA_SECTION_INPUTS(heap), [stack] "r"(stack)
       : "memory", "cc"
       : not_done);
-  KA_TAKEN_OVER(word);
+  KA_ACQUIRE(words);
   if (!word) __builtin_unreachable();
   return word;
 not_done:
@@ -66,7 +87,9 @@ not_done:
   KA_INLINE bool NAME(ka_heap *_Nonnull heap, uint64_t stack, uint64_t object) {                                   \
     uint64_t region, top, word, rseq = ka_rseq_area();                                                             \
     if (!rseq) return false;                                                                                       \
-    KA_PUBLISHED(object);                                                                                          \
+    KA_SECTION_AREA(heap);                                                                                         \
+    KA_SECTION_PLACE(stack);                                                                                       \
+    KA_RELEASE(words);                                                                                             \
     __asm__ volatile goto(                                                                                         \
         KA_SECTION_BEGIN                                                                                           \
         "add %[region], %[region], %[stack]\n"                                                                     \
@@ -78,7 +101,7 @@ not_done:
         "str %[top], [%[region]]\n"                                                                                \
         KA_SECTION_END                                                                                             \
         : [region] "=&r"(region), [top] "=&r"(top), [word] "=&r"(word)                                             \
-        : [rseq] "r"(rseq), [regions] "m"(heap->regions), [stack] "r"(stack), [object] "r"(object)                 \
+        : KA_SECTION_INPUTS(heap), [stack] "r"(stack), [object] "r"(object)                 \
         : "memory", "cc"                                                                                           \
         : not_done);                                                                                               \
     return true;                                                                                                   \
@@ -93,6 +116,8 @@ KA_INLINE uint64_t ka_section_pop_batch(
     ka_heap *_Nonnull heap, uint64_t stack, uint64_t *_Nonnull target, uint64_t limit) {
   uint64_t region, top, word, bytes, index, rseq = ka_rseq_area();
   if (!rseq) return 0;
+  KA_SECTION_AREA(heap);
+  KA_SECTION_PLACE(stack);
   __asm__ volatile goto(
       KA_SECTION_BEGIN
       "add %[region], %[region], %[stack]\n"
@@ -112,9 +137,11 @@ KA_INLINE uint64_t ka_section_pop_batch(
       "str %[top], [%[region]]\n"
       KA_SECTION_END
       : [region] "=&r"(region), [top] "=&r"(top), [word] "=&r"(word), [bytes] "=&r"(bytes), [index] "=&r"(index)
-      : [rseq] "r"(rseq), [regions] "m"(heap->regions), [stack] "r"(stack), [target] "r"(target), [limit] "r"(limit)
+      : KA_SECTION_INPUTS(heap), [stack] "r"(stack), [target] "r"(target), [limit] "r"(limit)
       : "memory", "cc"
       : not_done);
+  KA_ACQUIRE(words);
+  KA_WRITTEN(target, bytes);
   return bytes;
 not_done:
   return 0;
@@ -124,6 +151,9 @@ KA_INLINE uint64_t ka_section_push_batch(
     ka_heap *_Nonnull heap, uint64_t stack, const uint64_t *_Nonnull source_end, uint64_t limit) {
   uint64_t region, top, word, bytes, from, rseq = ka_rseq_area();
   if (!rseq) return 0;
+  KA_SECTION_AREA(heap);
+  KA_SECTION_PLACE(stack);
+  KA_RELEASE(words);
   __asm__ volatile goto(
       KA_SECTION_BEGIN
       "add %[region], %[region], %[stack]\n"
@@ -142,10 +172,11 @@ KA_INLINE uint64_t ka_section_push_batch(
       "str %[top], [%[region]]\n"
       KA_SECTION_END
       : [region] "=&r"(region), [top] "=&r"(top), [word] "=&r"(word), [bytes] "=&r"(bytes), [from] "=&r"(from)
-      : [rseq] "r"(rseq), [regions] "m"(heap->regions), [stack] "r"(stack), [source_end] "r"(source_end),
+      : KA_SECTION_INPUTS(heap), [stack] "r"(stack), [source_end] "r"(source_end),
         [limit] "r"(limit)
       : "memory", "cc"
       : not_done);
+  KA_READ((const char *)source_end - bytes, bytes);
   return bytes;
 not_done:
   return 0;
@@ -156,6 +187,7 @@ KA_INLINE bool ka_section_replace(
     uint64_t desired) {
   uint64_t region, word, rseq = ka_rseq_area();
   if (!rseq) return false;
+  KA_SECTION_AREA(heap);
   __asm__ volatile goto(
       KA_SECTION_BEGIN
       "ldr %w[word], [%[rseq], #4]\n"
@@ -172,7 +204,7 @@ KA_INLINE bool ka_section_replace(
       "str %[desired], [%[region], %[offset]]\n"
       KA_SECTION_END
       : [region] "=&r"(region), [word] "=&r"(word)
-      : [rseq] "r"(rseq), [regions] "m"(heap->regions), [cpu] "r"(cpu), [offset] "r"(offset),
+      : KA_SECTION_FINDS(heap), [cpu] "r"(cpu), [offset] "r"(offset),
         [expected] "r"(expected), [desired] "r"(desired), [guard_offset] "r"(guard_offset), [guard] "r"(guard)
       : "memory", "cc"
       : not_done);

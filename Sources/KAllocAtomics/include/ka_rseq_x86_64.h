@@ -1,7 +1,7 @@
 // The restartable sections for x86-64; ka_rseq.h says what they are and includes this.
 //
-// The rseq area is found by its distance from the thread pointer, which the `fs` segment adds: until `ka_rseq_begin` that
-// distance faults. Loads are performed in order here, so `regions` needs no more than to stand behind the area's offset.
+// The rseq area is found by its distance from the thread pointer, which the `fs` segment adds: until `ka_rseq_begin`
+// that distance faults. Loads are performed in order here, so `regions` needs no more than to stand behind the offset.
 
 #ifndef KA_RSEQ_X86_64_H
 #define KA_RSEQ_X86_64_H
@@ -15,6 +15,27 @@
 // Relaxed: loads keep their order on x86-64, so who sees the new offset sees the regions written before it.
 #define KA_RSEQ_OFFSET() __atomic_load_n(&ka_rseq_offset, __ATOMIC_RELAXED)
 
+#if defined(KA_TSAN)
+KA_INLINE int32_t ka_section_cpu(uint64_t rseq) {
+  int32_t cpu;
+  __asm__ volatile("movl %%fs:4(%1), %0" : "=r"(cpu) : "r"(rseq));
+  return cpu;
+}
+#define KA_SECTION_AREA(heap)                                                                                       \
+  const uint64_t rseq = KA_RSEQ_OFFSET();                                                                          \
+  char *const regions = (char *)__atomic_load_n(&(heap)->regions, __ATOMIC_RELAXED)
+#define KA_SECTION_FINDS(heap) [rseq] "r"(rseq), [regions] "m"(regions)
+#define KA_SECTION_INPUTS(heap) KA_SECTION_FINDS(heap), [cpu] "r"(cpu)
+#define KA_SECTION_ON_CPU                                                                                           \
+  "cmpl %k[cpu], %%fs:4(%[rseq])\n"                                                                                \
+  "jne %l[not_done]\n"
+#else
+#define KA_SECTION_AREA(heap)
+#define KA_SECTION_FINDS(heap) [rseq] "r"(KA_RSEQ_OFFSET()), [regions] "m"((heap)->regions)
+#define KA_SECTION_INPUTS(heap) KA_SECTION_FINDS(heap)
+#define KA_SECTION_ON_CPU
+#endif
+
 // 1: first instruction   2: behind the commit   3: descriptor   4: abort address
 #define KA_SECTION_BEGIN                                                                                            \
   ".pushsection __rseq_cs, \"aw\"\n"                                                                               \
@@ -26,6 +47,7 @@
   "leaq 3b(%%rip), %[region]\n"                                                                                    \
   "movq %[region], %%fs:8(%[rseq])\n"                                                                              \
   "1:\n"                                                                                                           \
+  KA_SECTION_ON_CPU                                                                                                \
   "movslq %%fs:4(%[rseq]), %[region]\n"                                                                            \
   "shlq $16, %[region]\n"                                                                                          \
   "addq %[regions], %[region]\n"
@@ -42,6 +64,8 @@
 /// Takes the newest pointer from a stack of this CPU; 0: not done.
 KA_INLINE uint64_t ka_section_pop(ka_heap *_Nonnull heap, uint64_t stack) {
   uint64_t region, top, object;
+  KA_SECTION_AREA(heap);
+  KA_SECTION_PLACE(stack);
   __asm__ volatile goto(
       KA_SECTION_BEGIN
       "movq (%[region],%[stack]), %[top]\n"
@@ -52,10 +76,10 @@ KA_INLINE uint64_t ka_section_pop(ka_heap *_Nonnull heap, uint64_t stack) {
       "movq %[top], (%[region],%[stack])\n"
       KA_SECTION_END
       : [region] "=&r"(region), [top] "=&r"(top), [object] "=&r"(object)
-      : [rseq] "r"(KA_RSEQ_OFFSET()), [regions] "m"(heap->regions), [stack] "r"(stack)
+      : KA_SECTION_INPUTS(heap), [stack] "r"(stack)
       : "memory", "cc"
       : not_done);
-  KA_TAKEN_OVER(object);
+  KA_ACQUIRE(words);
   if (!object) __builtin_unreachable();
   return object;
 not_done:
@@ -65,7 +89,9 @@ not_done:
 #define KA_DEFINE_PUSH(NAME, LIMIT)                                                                                 \
   KA_INLINE bool NAME(ka_heap *_Nonnull heap, uint64_t stack, uint64_t object) {                                   \
     uint64_t region, top;                                                                                          \
-    KA_PUBLISHED(object);                                                                                          \
+    KA_SECTION_AREA(heap);                                                                                         \
+    KA_SECTION_PLACE(stack);                                                                                       \
+    KA_RELEASE(words);                                                                                             \
     __asm__ volatile goto(                                                                                         \
         KA_SECTION_BEGIN                                                                                           \
         "movq (%[region],%[stack]), %[top]\n"                                                                      \
@@ -76,7 +102,7 @@ not_done:
         "movq %[top], (%[region],%[stack])\n"                                                                      \
         KA_SECTION_END                                                                                             \
         : [region] "=&r"(region), [top] "=&r"(top)                                                                 \
-        : [rseq] "r"(KA_RSEQ_OFFSET()), [regions] "m"(heap->regions), [stack] "r"(stack), [object] "r"(object)     \
+        : KA_SECTION_INPUTS(heap), [stack] "r"(stack), [object] "r"(object)     \
         : "memory", "cc"                                                                                           \
         : not_done);                                                                                               \
     return true;                                                                                                   \
@@ -95,8 +121,12 @@ KA_DEFINE_PUSH(ka_section_push_room, "24")
 /// word below an empty stack. Only on x86-64, which keeps the loads before the section in order; they are those of
 /// `Heap.objectClass`, in Slab.
 KA_INLINE bool ka_section_free(ka_heap *_Nonnull heap, uint64_t address) {
+#if defined(KA_TSAN)
+  // Which stack is known too late: the slow path finds it first.
+  (void)heap, (void)address;
+  return false;
+#else
   uint64_t region, top, entry;
-  KA_PUBLISHED(address);
   __asm__ volatile goto(
       "movq %[object], %[entry]\n"
       "subq %[base], %[entry]\n"
@@ -122,7 +152,7 @@ KA_INLINE bool ka_section_free(ka_heap *_Nonnull heap, uint64_t address) {
       "movq %[top], 96(%[region],%[entry])\n"
       KA_SECTION_END
       : [region] "=&r"(region), [top] "=&r"(top), [entry] "=&r"(entry)
-      : [rseq] "r"(KA_RSEQ_OFFSET()), [regions] "m"(heap->regions), [object] "r"(address), [base] "m"(heap->window_base),
+      : KA_SECTION_INPUTS(heap), [object] "r"(address), [base] "m"(heap->window_base),
         [frames] "m"(heap->window_frames), [owners] "m"(heap->owners), [mask] "i"(-KA_CLASSES_BYTES),
         [reciprocal] "i"(8 - KA_CLASSES_BYTES)
       : "memory", "cc"
@@ -130,6 +160,7 @@ KA_INLINE bool ka_section_free(ka_heap *_Nonnull heap, uint64_t address) {
   return true;
 not_done:
   return false;
+#endif
 }
 
 /// Moves the newest `limit` bytes of pointers, or all there are, from a stack of this CPU to `target`, in their order.
@@ -137,6 +168,8 @@ not_done:
 KA_INLINE uint64_t ka_section_pop_batch(
     ka_heap *_Nonnull heap, uint64_t stack, uint64_t *_Nonnull target, uint64_t limit) {
   uint64_t region, top, bytes, index, object;
+  KA_SECTION_AREA(heap);
+  KA_SECTION_PLACE(stack);
   __asm__ volatile goto(
       KA_SECTION_BEGIN
       "movq (%[region],%[stack]), %[top]\n"
@@ -156,10 +189,12 @@ KA_INLINE uint64_t ka_section_pop_batch(
       "movq %[top], (%[region],%[stack])\n"
       KA_SECTION_END
       : [region] "=&r"(region), [top] "=&r"(top), [bytes] "=&r"(bytes), [index] "=&r"(index), [object] "=&r"(object)
-      : [rseq] "r"(KA_RSEQ_OFFSET()), [regions] "m"(heap->regions), [stack] "r"(stack), [target] "r"(target),
+      : KA_SECTION_INPUTS(heap), [stack] "r"(stack), [target] "r"(target),
         [limit] "r"(limit)
       : "memory", "cc"
       : not_done);
+  KA_ACQUIRE(words);
+  KA_WRITTEN(target, bytes);
   return bytes;
 not_done:
   return 0;
@@ -170,6 +205,9 @@ not_done:
 KA_INLINE uint64_t ka_section_push_batch(
     ka_heap *_Nonnull heap, uint64_t stack, const uint64_t *_Nonnull source_end, uint64_t limit) {
   uint64_t region, top, bytes, from, object;
+  KA_SECTION_AREA(heap);
+  KA_SECTION_PLACE(stack);
+  KA_RELEASE(words);
   __asm__ volatile goto(
       KA_SECTION_BEGIN
       "movq (%[region],%[stack]), %[top]\n"
@@ -190,10 +228,11 @@ KA_INLINE uint64_t ka_section_push_batch(
       "movq %[top], (%[region],%[stack])\n"
       KA_SECTION_END
       : [region] "=&r"(region), [top] "=&r"(top), [bytes] "=&r"(bytes), [from] "=&r"(from), [object] "=&r"(object)
-      : [rseq] "r"(KA_RSEQ_OFFSET()), [regions] "m"(heap->regions), [stack] "r"(stack), [source_end] "r"(source_end),
+      : KA_SECTION_INPUTS(heap), [stack] "r"(stack), [source_end] "r"(source_end),
         [limit] "r"(limit)
       : "memory", "cc"
       : not_done);
+  KA_READ((const char *)source_end - bytes, bytes);
   return bytes;
 not_done:
   return 0;
@@ -205,6 +244,7 @@ KA_INLINE bool ka_section_replace(
     ka_heap *_Nonnull heap, uint64_t cpu, uint64_t guard_offset, uint64_t guard, uint64_t offset, uint64_t expected,
     uint64_t desired) {
   uint64_t region;
+  KA_SECTION_AREA(heap);
   __asm__ volatile goto(
       KA_SECTION_BEGIN
       "cmpl %k[cpu], %%fs:4(%[rseq])\n"
@@ -218,7 +258,7 @@ KA_INLINE bool ka_section_replace(
       "movq %[desired], (%[region],%[offset])\n"
       KA_SECTION_END
       : [region] "=&r"(region)
-      : [rseq] "r"(KA_RSEQ_OFFSET()), [regions] "m"(heap->regions), [cpu] "r"(cpu), [offset] "r"(offset),
+      : KA_SECTION_FINDS(heap), [cpu] "r"(cpu), [offset] "r"(offset),
         [expected] "r"(expected), [desired] "r"(desired), [guard_offset] "r"(guard_offset), [guard] "r"(guard)
       : "memory", "cc"
       : not_done);

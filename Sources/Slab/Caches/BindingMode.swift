@@ -23,7 +23,7 @@ public enum BindingMode: UInt8, Sendable {
 
   /// The mode to use where `wanted` may be impossible.
   static func possible(_ wanted: BindingMode?) -> BindingMode {
-    let rseq = ka_rseq_available()
+    let rseq = ka_sections_usable()
     switch wanted {
     case .rseq?, nil: return rseq ? .rseq : .thread
     case let mode?: return mode

@@ -97,6 +97,7 @@ extension HeapState {
   }
 
   private func take(_ region: CPURegion, _ stack: Int, _ arrayOffset: Int, _ info: StackInfo) {
+    unsafe ka_stack_stopped(region.base + stack)
     let array = unsafe region.base + arrayOffset
     let top = region.top(at: stack).loadRelaxed()
     let count = Int(truncatingIfNeeded: top) &- Int(bitPattern: array)

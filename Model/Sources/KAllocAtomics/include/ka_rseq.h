@@ -7,6 +7,9 @@
 
 #include "ka_heap.h"
 
+static inline bool ka_sections_usable(void) { return ka_rseq_available(); }
+static inline void ka_stack_stopped(void *_Nonnull stack) {}
+
 uint64_t ka_section_pop(ka_heap *_Nonnull heap, uint64_t stack);
 bool ka_section_push(ka_heap *_Nonnull heap, uint64_t stack, uint64_t object);
 bool ka_section_free(ka_heap *_Nonnull heap, uint64_t address);
