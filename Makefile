@@ -22,7 +22,7 @@ test: ## Run every test and every check
 	@Scripts/test $(STEPS)
 
 ##@ Slower tests
-.PHONY: test-tsan test-asan test-valgrind model
+.PHONY: test-tsan test-asan test-valgrind model proof
 test-tsan: ## Run the tests under ThreadSanitizer
 	@Scripts/bootstrap build
 	@Scripts/test-sanitizer thread
@@ -48,6 +48,12 @@ test-malloc: malloc ## Run real programs on it, in all modes and hardened
 model: ## Explore the interleavings of the lock-free core, and look for each seeded fault (about 10 minutes)
 	@Scripts/bootstrap build
 	@Scripts/model
+
+proof: ## Stop threads for good, abort sequences in storms, signals and fork beside other allocators (about 5 minutes)
+	@Scripts/bootstrap build test bench
+	@Malloc/link build
+	@swift build --package-path Proof -c release
+	@Proof/.build/release/kproof all $(ARGS)
 
 ##@ Speed
 .PHONY: bench bench-quick bench-frontends
@@ -88,7 +94,7 @@ bootstrap-bench: ## Install the allocators that the benchmarks compare with
 	@Scripts/bootstrap build bench
 
 clean: ## Remove everything that was built
-	rm -rf build .build* Stress/.build* Benchmarks/.build* Malloc/.build* Model/.build*
+	rm -rf build .build* Stress/.build* Benchmarks/.build* Malloc/.build* Model/.build* Proof/.build*
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } \

@@ -14,7 +14,8 @@ public enum HeapFault: Equatable, Sendable {
   case cachedPointer(address: UInt)
   /// A depot's slot is neither full nor empty, or (cut off) both.
   case depot(stack: Int)
-  /// Committed bytes are not those of slabs, runs, direct mappings and pages handed out, or (cut off) fewer.
+  /// Committed bytes are not those of slabs, runs, direct mappings and pages handed out, or (cut off) less than those of the
+  /// first three.
   case committed(counted: Int, found: Int)
 }
 
@@ -94,12 +95,28 @@ extension HeapState {
   fileprivate func validateCommitted(_ activity: HeapActivity) -> HeapFault? {
     var found = direct.statistics().bytes
     for node in 0..<nodeCount {
-      found += pages(NodeIndex(node)).statistics().allocatedFrames << Frames.usualShift
+      // A purge that was cut off has taken frames that nobody is charged for: only slabs and runs are counted then.
+      let node = NodeIndex(node)
+      let frames = activity == .none ? pages(node).statistics().allocatedFrames : headedFrames(node)
+      found += frames << Frames.usualShift
     }
     let counted = Int(truncatingIfNeeded: control(.committed).loadRelaxed())
     // Bytes are charged before frames are taken, and uncharged after they are given back.
     let fits = activity == .none ? counted == found : counted >= found
     return fits ? nil : .committed(counted: counted, found: found)
+  }
+
+  /// The frames of a node's slabs and runs.
+  private func headedFrames(_ node: NodeIndex) -> Int {
+    var frames = 0
+    var region = pages(node).first
+    while let current = region {
+      SlabTable(of: current).forEachHead { _, word in
+        frames += word.sizeClass.map { info(StackIndex($0)).slab.frames } ?? word.runFrames ?? 0
+      }
+      region = pages(node).next(after: current)
+    }
+    return frames
   }
 }
 

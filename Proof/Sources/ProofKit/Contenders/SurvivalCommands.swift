@@ -1,0 +1,94 @@
+import ArgumentParser
+import CProof
+import Foundation
+
+/// What `signals` and `fork` are told.
+struct SurvivalOptions: ParsableArguments {
+  @Option(help: "How long each run takes, in seconds.") var seconds = 1.0
+  @Option(help: "Runs of each allocator, each with another seed.") var runs = 3
+  @Option(help: "Threads.") var threads = 4
+  @Option(help: "The first run's seed.") var seed: UInt64 = 1
+  @Flag(help: "Only KAlloc in this program: no peers.") var alone = false
+  @Option(help: "The folder with libkalloc.so, where it was built.") var malloc = "build"
+
+  func check() throws {
+    guard seconds > 0, seconds <= 3600 else { throw Exit.badArgument("--seconds takes 0 to 3600, not \(seconds)") }
+    guard (1...1000).contains(runs) else { throw Exit.badArgument("--runs takes 1 to 1000, not \(runs)") }
+    guard (1...60).contains(threads) else { throw Exit.badArgument("--threads takes 1 to 60, not \(threads)") }
+  }
+
+  var contenders: [Contender] {
+    let kalloc = (SubjectName.modes + [.mixed]).map(Contender.kalloc)
+    return alone ? kalloc : kalloc + Contender.overMalloc(kalloc: malloc)
+  }
+}
+
+/// Runs a workload over all contenders, and says which survive.
+struct Survival {
+  let options: SurvivalOptions
+  let kind: Workload.Kind
+
+  /// Prints the table. Returns what KAlloc failed in.
+  func run() throws -> [String] {
+    try options.check()
+    var table = Table(
+      "\(kind.rawValue): \(options.runs) × \(options.seconds) s, \(options.threads) threads", "survived", "otherwise",
+      "operations", kind == .signals ? "handlers" : "children")
+    var failures: [String] = []
+    for contender in options.contenders {
+      var outcomes: [Run.Outcome] = []
+      var operations = 0
+      var events = 0
+      for index in 0..<options.runs {
+        let workload = Workload(
+          kind: kind, seconds: options.seconds, threads: options.threads, seed: options.seed &+ UInt64(index))
+        let run = try contender.run(workload)
+        outcomes.append(run.outcome)
+        operations += run.figure(0)
+        events += run.figure(kind == .signals ? 1 : 2)
+        if contender.isKAlloc, run.outcome != .survived {
+          failures.append("\(kind.rawValue), \(contender.name), seed \(workload.seed): \(run.outcome)")
+        }
+      }
+      let survived = outcomes.filter { $0 == .survived }.count
+      table.add(
+        contender.name, "\(survived) of \(outcomes.count)", Survival.summary(outcomes), operations.grouped,
+        events.grouped)
+    }
+    print(table.text)
+    return failures
+  }
+
+  /// `2 hang, 1 crash (SIGSEGV)`.
+  private static func summary(_ outcomes: [Run.Outcome]) -> String {
+    let words = outcomes.filter { $0 != .survived }.map(\.word)
+    return Set(words).sorted().map { word in "\(words.filter { $0 == word }.count) \(word)" }.joined(separator: ", ")
+  }
+}
+
+struct SignalsCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "signals",
+    abstract: "Signal handlers on all threads allocate and free, wherever they interrupt; KAlloc beside its peers.")
+  @OptionGroup var options: SurvivalOptions
+
+  mutating func run() throws { try Verdict.end(Survival(options: options, kind: .signals).run()) }
+}
+
+struct ForkCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "fork",
+    abstract: "Forks in a loop while threads allocate; children free what they inherited. KAlloc beside its peers.")
+  @OptionGroup var options: SurvivalOptions
+
+  mutating func run() throws { try Verdict.end(Survival(options: options, kind: .fork).run()) }
+}
+
+/// How a command ends.
+enum Verdict {
+  static func end(_ failures: [String]) throws {
+    if failures.isEmpty { return }
+    failures.dropLast().forEach(Program.complain)
+    throw Exit.failed(failures.last ?? "")
+  }
+}

@@ -1,0 +1,88 @@
+import CProof
+import Slab
+
+/// What an operation works on. A plain value behind a pointer, so that the operation is little but the allocator's code.
+struct Operand {
+  let heap: Heap
+  /// What a subject that waits holds during each operation; `nil`: nothing is waited for.
+  let lock: UnsafeMutablePointer<UInt32>?
+  var size: Int
+  var order = 0
+  var block: UnsafeMutableRawPointer? = nil
+
+  /// Runs one operation of the subject.
+  @inline(__always)
+  func guarded<Result>(_ operation: () -> Result) -> Result {
+    if let lock { cp_spin_lock(lock) }
+    let result = operation()
+    if let lock { cp_spin_unlock(lock) }
+    return result
+  }
+
+  @inline(__always)
+  static func at(_ context: UnsafeMutableRawPointer?) -> UnsafeMutablePointer<Operand> {
+    context.unsafelyUnwrapped.assumingMemoryBound(to: Operand.self)
+  }
+}
+
+/// Brings a heap into the state in which an operation takes a certain path, with operations of the heap.
+final class Preparation {
+  let operand: UnsafeMutablePointer<Operand>
+  /// Blocks of `size` that are out.
+  private(set) var held: [UnsafeMutableRawPointer] = []
+
+  var heap: Heap { operand.pointee.heap }
+  var size: Int { operand.pointee.size }
+
+  init(mode: BindingMode, size: Int, nodes: Int, waits: Bool) throws {
+    var configuration = HeapConfiguration()
+    configuration.mode = mode
+    configuration.windowBytes = Preparation.windowBytes
+    if nodes > 1 { configuration.topology = try .simulated(nodes: nodes) }
+    var lock: UnsafeMutablePointer<UInt32>?
+    if waits {
+      lock = .allocate(capacity: 1)
+      lock?.initialize(to: 0)
+    }
+    operand = .allocate(capacity: 1)
+    operand.initialize(to: Operand(heap: try Heap.create(configuration), lock: lock, size: size))
+    // Another class first: the heap has slabs, and blocks that are in use.
+    if let other = heap.allocate(size: 48) { operand.pointee.block = other }
+    heap.drain()
+    try allocate(1)
+  }
+
+  /// Small, so that what is left of it can be counted by taking all.
+  static let windowBytes = 48 << 20
+
+  func allocate(_ count: Int) throws {
+    for _ in 0..<count {
+      guard let block = heap.allocate(size: size) else { throw Exit.failed("no memory for a preparation") }
+      held.append(block)
+    }
+  }
+
+  func free(_ count: Int) {
+    for _ in 0..<count { if let block = held.popLast() { heap.deallocate(block, size: size) } }
+  }
+
+  /// The operation frees one of those held.
+  func operateOnHeld() { operand.pointee.block = held.popLast() }
+
+  /// Allocates until `reached`, a count of the heap's books, has changed.
+  func allocate(until reached: (HeapStatistics) -> Int) throws {
+    let before = reached(heap.statistics())
+    for _ in 0..<20_000 where reached(heap.statistics()) == before { try allocate(1) }
+  }
+
+  /// Frees until `reached` has changed, or few are left: in `shared` mode nothing is flushed.
+  func free(until reached: (HeapStatistics) -> Int) {
+    let before = reached(heap.statistics())
+    while held.count > 40 && reached(heap.statistics()) == before { free(1) }
+  }
+
+  /// Allocates until no cache holds anything.
+  func emptyCaches() throws {
+    for _ in 0..<20_000 where heap.statistics().cachedObjects > 0 { try allocate(1) }
+  }
+}

@@ -1,0 +1,241 @@
+import CProof
+import Slab
+
+/// A way through the allocator: the state to begin from, and the operation that then takes it.
+///
+/// The states are those of `rseq` and `thread` mode, where there are stacks; in `shared` mode the same operations go to the slabs.
+struct Path {
+  let name: String
+  /// Bytes of an object; its magazines hold `magazine`.
+  var size = 512
+  var nodes = 1
+  /// Pages and runs: bytes that the operation asks for at once.
+  var bytes = 0
+  /// Whether the operation empties caches: what it has in its hands shows twice in the statistics.
+  var drains = false
+  let prepare: (Preparation) throws -> Void
+  let operate: @convention(c) (UnsafeMutableRawPointer?) -> Void
+
+  /// Objects that move at once (`StackInfo`).
+  var magazine: Int { min(max(16384 / size, 2), 256) }
+
+  // MARK: Operations
+
+  private static let allocate: @convention(c) (UnsafeMutableRawPointer?) -> Void = { context in
+    let operand = Operand.at(context)
+    operand.pointee.block = operand.pointee.guarded { operand.pointee.heap.allocate(size: operand.pointee.size) }
+  }
+
+  private static let free: @convention(c) (UnsafeMutableRawPointer?) -> Void = { context in
+    let operand = Operand.at(context)
+    guard let block = operand.pointee.block else { return }
+    operand.pointee.guarded { operand.pointee.heap.deallocate(block, size: operand.pointee.size) }
+  }
+
+  private static let freeUnsized: @convention(c) (UnsafeMutableRawPointer?) -> Void = { context in
+    let operand = Operand.at(context)
+    guard let block = operand.pointee.block else { return }
+    operand.pointee.guarded { operand.pointee.heap.deallocate(block) }
+  }
+
+  private static let allocatePages: @convention(c) (UnsafeMutableRawPointer?) -> Void = { context in
+    let operand = Operand.at(context)
+    operand.pointee.block = operand.pointee.guarded {
+      try? operand.pointee.heap.allocatePages(order: operand.pointee.order)
+    }
+  }
+
+  private static let freePages: @convention(c) (UnsafeMutableRawPointer?) -> Void = { context in
+    let operand = Operand.at(context)
+    guard let block = operand.pointee.block else { return }
+    operand.pointee.guarded { operand.pointee.heap.deallocatePages(block, order: operand.pointee.order) }
+  }
+
+  private static let drain: @convention(c) (UnsafeMutableRawPointer?) -> Void = { context in
+    let operand = Operand.at(context)
+    operand.pointee.guarded { operand.pointee.heap.drain() }
+  }
+
+  private static let trim: @convention(c) (UnsafeMutableRawPointer?) -> Void = { context in
+    let operand = Operand.at(context)
+    operand.pointee.guarded { _ = operand.pointee.heap.trim() }
+  }
+
+  private static let purge: @convention(c) (UnsafeMutableRawPointer?) -> Void = { context in
+    let operand = Operand.at(context)
+    operand.pointee.guarded { _ = operand.pointee.heap.purge(upTo: 64 << 20, olderThan: 0) }
+  }
+
+  private static let resize: @convention(c) (UnsafeMutableRawPointer?) -> Void = { context in
+    let operand = Operand.at(context)
+    guard let block = operand.pointee.block else { return }
+    _ = operand.pointee.guarded {
+      try? operand.pointee.heap.reallocateUnsized(block, newSize: operand.pointee.size * 2)
+    }
+  }
+
+  // MARK: All of them
+
+  static var all: [Path] { objects + frees + pages + large + caches }
+
+  private static var objects: [Path] {
+    [
+      Path(
+        name: "allocate: from the stack",
+        prepare: {
+          try $0.allocate(20); $0.free(10)
+        }, operate: allocate),
+      Path(
+        name: "allocate: opens the stack", prepare: { $0.heap.drain() }, operate: allocate),
+      Path(
+        name: "allocate: refills from the depot",
+        prepare: {
+          try $0.allocate(400)
+          $0.free(390)
+          try $0.allocate { $0.refills }
+          try $0.allocate(31)
+        }, operate: allocate),
+      Path(
+        name: "allocate: refills from slabs",
+        prepare: {
+          try $0.allocate(400)
+          $0.free(300)
+          $0.heap.drain()
+          try $0.allocate(1)
+          try $0.emptyCaches()
+        }, operate: allocate),
+      Path(
+        name: "allocate: makes a slab",
+        prepare: {
+          // Two slabs until the stack has grown; the third tells how many objects later a fourth is made.
+          for _ in 0..<3 { try $0.allocate { $0.slabsMade } }
+          let count = $0.held.count
+          try $0.allocate { $0.slabsMade }
+          try $0.allocate($0.held.count - count - 1)
+        }, operate: allocate),
+    ]
+  }
+
+  private static var frees: [Path] {
+    let full: (Preparation) throws -> Void = {
+      try $0.allocate(300)
+      $0.free { $0.flushes }
+      $0.free(31)
+      $0.operateOnHeld()
+    }
+    let fullDepot: (Preparation) throws -> Void = {
+      try $0.allocate(1600)
+      $0.free(1400)
+      $0.free { $0.flushes }
+      $0.free(31)
+      $0.operateOnHeld()
+    }
+    return [
+      Path(
+        name: "free: onto the stack",
+        prepare: {
+          try $0.allocate(20); $0.free(5); $0.operateOnHeld()
+        }, operate: free),
+      Path(
+        name: "free: opens the stack",
+        prepare: {
+          try $0.allocate(20); $0.heap.drain(); $0.operateOnHeld()
+        },
+        operate: free),
+      Path(
+        name: "free: the stack grows",
+        prepare: {
+          try $0.allocate(60); $0.heap.drain(); $0.free(16); $0.operateOnHeld()
+        }, operate: free),
+      Path(name: "free: flushes to the depot", prepare: full, operate: free),
+      Path(name: "free: flushes, the depot is full", prepare: fullDepot, operate: free),
+      Path(
+        name: "free without a size: onto the stack",
+        prepare: {
+          try $0.allocate(20); $0.free(5); $0.operateOnHeld()
+        },
+        operate: freeUnsized),
+      Path(name: "free without a size: flushes", prepare: fullDepot, operate: freeUnsized),
+      Path(
+        name: "free: of two nodes", nodes: 2,
+        prepare: {
+          try $0.allocate(120); $0.free(60); $0.operateOnHeld()
+        },
+        operate: free),
+    ]
+  }
+
+  private static var pages: [Path] {
+    func take(_ order: Int, _ name: String) -> Path {
+      Path(name: name, bytes: 4096 << order, prepare: { $0.operand.pointee.order = order }, operate: allocatePages)
+    }
+    func give(_ order: Int, _ name: String) -> Path {
+      Path(
+        name: name, bytes: 4096 << order,
+        prepare: {
+          $0.operand.pointee.order = order
+          $0.operand.pointee.block = try $0.heap.allocatePages(order: order)
+        }, operate: freePages)
+    }
+    return [
+      take(0, "pages: refills with a row"), take(5, "pages: order 5"), give(5, "pages: order 5, free"),
+      take(8, "pages: order 8, rows of a block"), give(8, "pages: order 8, free"), take(10, "pages: order 10, grows"),
+      give(10, "pages: order 10, free"),
+      Path(
+        name: "pages: flushes a row", bytes: 4096,
+        prepare: { preparation in
+          var blocks: [UnsafeMutableRawPointer] = []
+          for _ in 0..<300 { blocks.append(try preparation.heap.allocatePages(order: 0)) }
+          let before = preparation.heap.statistics().flushes
+          while blocks.count > 40 && preparation.heap.statistics().flushes == before {
+            preparation.heap.deallocatePages(blocks.removeLast(), order: 0)
+          }
+          for _ in 0..<63 where blocks.count > 1 { preparation.heap.deallocatePages(blocks.removeLast(), order: 0) }
+          preparation.operand.pointee.block = blocks.removeLast()
+        }, operate: freePages),
+    ]
+  }
+
+  private static var large: [Path] {
+    func take(_ bytes: Int, _ name: String) -> Path {
+      Path(name: name, bytes: bytes, prepare: { $0.operand.pointee.size = bytes }, operate: allocate)
+    }
+    func give(_ bytes: Int, _ name: String) -> Path {
+      Path(
+        name: name, bytes: bytes,
+        prepare: {
+          $0.operand.pointee.size = bytes
+          $0.operand.pointee.block = $0.heap.allocate(size: bytes)
+        }, operate: free)
+    }
+    return [
+      take(100 << 10, "large: 100 KiB"), give(100 << 10, "large: 100 KiB, free"), take(3 << 20, "large: 3 MiB, grows"),
+      give(3 << 20, "large: 3 MiB, free"), take(1280 << 20, "large: a mapping"),
+      give(1280 << 20, "large: a mapping, free"),
+      Path(
+        name: "large: resizes in place", bytes: 100 << 10,
+        prepare: {
+          $0.operand.pointee.size = 100 << 10
+          $0.operand.pointee.block = $0.heap.allocate(size: 100 << 10)
+        }, operate: resize),
+    ]
+  }
+
+  private static var caches: [Path] {
+    let filled: (Preparation) throws -> Void = {
+      try $0.allocate(300)
+      $0.free(250)
+    }
+    return [
+      Path(name: "drain", drains: true, prepare: filled, operate: drain),
+      Path(
+        name: "purge", bytes: 2 << 20,
+        prepare: {
+          for bytes in [3 << 20, 100 << 10] {
+            if let block = $0.heap.allocate(size: bytes) { $0.heap.deallocate(block, size: bytes) }
+          }
+        }, operate: purge),
+      Path(name: "trim", bytes: 2 << 20, drains: true, prepare: filled, operate: trim),
+    ]
+  }
+}

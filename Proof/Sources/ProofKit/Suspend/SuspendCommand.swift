@@ -1,0 +1,102 @@
+import ArgumentParser
+import CProof
+import Foundation
+
+struct SuspendOptions: ParsableArguments {
+  @Option(help: "Stop points of each path and mode, at most; 0: all.") var points = 0
+  @Option(help: "Only paths whose name contains this.") var path = ""
+  @Option(help: "Binding mode: rseq, thread or shared (default: all three).") var mode: String?
+  @Option(help: "The seed of which stop points are taken.") var seed: UInt64 = 1
+  @Option(help: "Seconds that the others may take for their operations.") var limit = 20.0
+  @Flag(help: "Say on standard error which path is done.") var progress = false
+  @Flag(help: "Also list the functions in which threads were stopped.") var functions = false
+
+  var modes: [SubjectName] {
+    get throws {
+      guard let mode else { return SubjectName.modes }
+      guard let name = SubjectName(rawValue: mode), SubjectName.modes.contains(name) else {
+        throw Exit.badArgument("--mode takes rseq, thread or shared, not '\(mode)'")
+      }
+      return [name]
+    }
+  }
+}
+
+struct SuspendCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "suspend",
+    abstract:
+      "Stops a thread for good at each instruction of the allocator; the others must go on, and the loss be bounded.")
+  @OptionGroup var options: SuspendOptions
+
+  mutating func run() throws { try Verdict.end(Suspend(options: options).run()) }
+}
+
+/// All paths in all modes, one table.
+struct Suspend {
+  let options: SuspendOptions
+
+  /// Prints the table. Returns what failed.
+  func run() throws -> [String] {
+    guard cp_can_trace() else {
+      print("suspend: left out, it needs ptrace on x86-64 Linux")
+      return []
+    }
+    let symbols = try Symbols()
+    var table = Table(
+      "a thread stopped for good", "mode", "instructions", "stop points", "of", "trials", "objects lost",
+      "left in caches", "KiB lost",
+      "steps, aborted", "verdict")
+    var failures: [String] = []
+    var all: [PathReport] = []
+    for path in Path.all where options.path.isEmpty || path.name.contains(options.path) {
+      for mode in try options.modes {
+        let report = try Suspension(
+          path: path, mode: mode, symbols: symbols, points: options.points == 0 ? .max / 64 : options.points,
+          seed: options.seed, limit: Int32(options.limit * 1000)
+        ).run()
+        all.append(report)
+        if options.progress {
+          Program.complain("\(path.name), \(mode.rawValue): \(report.trials) trials, \(report.failures.count) failures")
+        }
+        failures += report.failures
+        table.add(
+          path.name, mode.rawValue,
+          report.instructions.grouped + (report.instructions == Suspension.recordLimit ? "+" : ""),
+          "\(report.exercised.count)", "\(report.places.count)", "\(report.trials)",
+          "\(report.objectsLost) ≤ \(path.magazine)", "\(report.stuck)",
+          "\(report.bytesLost >> 10) ≤ \(Loss.bytesBound(path) >> 10)",
+          report.steps == 0 ? "" : report.steps.grouped, report.failures.isEmpty ? "ok" : "FAILED")
+      }
+    }
+    print(table.text)
+    print(Suspend.total(all))
+    if options.functions { print(Suspend.functions(all, symbols)) }
+    return failures
+  }
+
+  private static func total(_ reports: [PathReport]) -> String {
+    let exercised = reports.reduce(into: Set<UInt64>()) { $0.formUnion($1.exercised) }
+    let places = reports.reduce(into: Set<UInt64>()) { $0.formUnion($1.places) }
+    let trials = reports.reduce(0) { $0 + $1.trials }
+    return "suspend: \(exercised.count.grouped) of \(places.count.grouped) different instructions of the allocator, "
+      + "in \(trials.grouped) processes with a thread stopped for good"
+  }
+
+  /// For each function how many of its instructions a thread was stopped at.
+  private static func functions(_ reports: [PathReport], _ symbols: Symbols) -> String {
+    var found: [String: (exercised: Set<UInt64>, places: Set<UInt64>)] = [:]
+    for report in reports {
+      for address in report.places {
+        let name = symbols.function(at: address)?.name ?? "?"
+        found[name, default: ([], [])].places.insert(address)
+        if report.exercised.contains(address) { found[name]!.exercised.insert(address) }
+      }
+    }
+    var table = Table("function", "stopped at", "of")
+    for (name, sets) in found.sorted(by: { $0.key < $1.key }) {
+      table.add(name, "\(sets.exercised.count)", "\(sets.places.count)")
+    }
+    return table.text
+  }
+}

@@ -1,0 +1,148 @@
+import CProof
+import Slab
+
+/// What was found of one path in one mode.
+struct PathReport {
+  let path: String
+  let mode: SubjectName
+  /// Instructions of the operation, when it is left alone.
+  var instructions = 0
+  /// Different instructions of the allocator at which the operation can be stopped, and those at which it was.
+  var places: Set<UInt64> = []
+  var exercised: Set<UInt64> = []
+  /// Processes in which a thread was stopped for good.
+  var trials = 0
+  /// Single steps to the operation's end where each step aborts the sequence it is in.
+  var steps = 0
+  var objectsLost = 0
+  /// Objects and pages left in caches that nobody could empty.
+  var stuck = 0
+  var bytesLost = 0
+  var failures: [String] = []
+}
+
+/// Stops a thread at the instructions of one path, one process for each, and looks at what the others can still do.
+struct Suspension {
+  let path: Path
+  let mode: SubjectName
+  let symbols: Symbols
+  /// Stop points at most; the rest is left out, by chance.
+  let points: Int
+  let seed: UInt64
+  /// Milliseconds for the others.
+  let limit: Int32
+  /// Over a subject that waits for a lock: broken on purpose.
+  var waits = false
+
+  /// Instructions that are recorded, at most.
+  static let recordLimit = 60_000
+
+  func run() throws -> PathReport {
+    var report = PathReport(path: path.name, mode: mode)
+    cp_pin(0, 0)
+    defer { cp_pin(0, -1) }
+    let preparation = try Preparation(mode: mode.mode, size: path.size, nodes: path.nodes, waits: waits)
+    try path.prepare(preparation)
+    guard let shared = cp_map_shared(4096) else { throw Exit.failed("no shared memory") }
+    let trial = Trial(
+      path: path, operand: preparation.operand, slabBytes: try Suspension.slabBytes(path.size), limit: limit,
+      shared: shared)
+
+    let recorded = trial.record(through: true, limit: Suspension.recordLimit)
+    report.instructions = recorded.count
+    let aborted =
+      mode == .rseq && points >= 16 && !path.drains ? trial.record(through: false, limit: Suspension.recordLimit) : []
+    report.steps = aborted.count
+    if aborted.count == Suspension.recordLimit {
+      report.failures.append("\(path.name), \(mode.rawValue): does not end within \(aborted.count) single steps")
+    }
+    guard case .books(let before) = trial.run(.before), case .books(let after) = trial.run(.after) else {
+      report.failures.append("\(path.name), \(mode.rawValue): the others do not finish beside a thread outside")
+      return report
+    }
+    let stops = stops(recorded, aborted, trial, &report)
+    for stop in stops {
+      if report.failures.count >= 3 { break }
+      take(trial, stop, before, after, &report)
+    }
+    return report
+  }
+
+  private func take(_ trial: Trial, _ stop: Trial.Stop, _ before: Books, _ after: Books, _ report: inout PathReport) {
+    let outcome = trial.run(stop)
+    if case .notReached = outcome { return }
+    report.trials += 1
+    if case .at(let address, _) = stop { report.exercised.insert(address) }
+    var fault: String?
+    var place: UInt64 = 0
+    if case .at(let address, _) = stop { place = address }
+    switch outcome {
+    case .books(let found):
+      let loss = Loss(found, before: before, after: after, path: path, mode: mode)
+      report.objectsLost = max(report.objectsLost, loss.objects)
+      report.bytesLost = max(report.bytesLost, loss.bytes)
+      report.stuck = max(report.stuck, found.stuck)
+      fault = loss.fault
+    case .stuck(let address): (fault, place) = ("the others did not finish", address)
+    case .wrong(let text, let address): (fault, place) = (text, address)
+    case .notReached: break
+    }
+    if let fault {
+      report.failures.append(
+        "\(path.name), \(mode.rawValue), stopped at \(symbols.describe(place)) (\(stop)): \(fault)")
+    }
+  }
+
+  /// Every place once; then, as far as `points` goes, places that were passed before, and the middle of aborted operations.
+  private func stops(
+    _ recorded: [UInt64], _ aborted: [UInt64], _ trial: Trial, _ report: inout PathReport
+  ) -> [Trial.Stop] {
+    var counts: [UInt64: UInt32] = [:]
+    var later: [Trial.Stop] = []
+    for address in recorded where symbols.isAllocator(address) {
+      counts[address, default: 0] += 1
+      if counts[address]! > 1 { later.append(.at(address, counts[address]!)) }
+    }
+    report.places = Set(counts.keys)
+    for index in 0..<cp_section_count() where points >= 16 && counts[cp_section_start(index)] != nil {
+      for address in cp_section_start(index) + 1..<cp_section_end(index) where trial.reaches(address) {
+        report.places.insert(address)
+      }
+    }
+    var random = SplitMix(state: seed)
+    let first = report.places.sorted().map { Trial.Stop.at($0, 1) }.shuffled(using: &random)
+    let repeated = later.shuffled(using: &random).prefix(max(points / 8, 4))
+    var stepped: [Trial.Stop] = []
+    if aborted.count > 1 {
+      for _ in 0..<max(points / 32, 2) {
+        stepped.append(.steps(UInt64.random(in: 1..<UInt64(aborted.count), using: &random)))
+      }
+    }
+    return Array(first.prefix(points)) + Array(repeated) + stepped
+  }
+
+  /// Bytes of a slab of objects of `size`.
+  private static func slabBytes(_ size: Int) throws -> Int {
+    var configuration = HeapConfiguration()
+    configuration.windowBytes = Preparation.windowBytes
+    let heap = try Heap.create(configuration)
+    guard let block = heap.allocate(size: size) else { throw Exit.failed("no memory") }
+    let bytes = heap.committedBytes
+    heap.deallocate(block, size: size)
+    _ = heap.destroy()
+    return bytes
+  }
+}
+
+/// A small generator with a seed (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+struct SplitMix: RandomNumberGenerator {
+  var state: UInt64
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var word = state
+    word = (word ^ word >> 30) &* 0xbf58_476d_1ce4_e5b9
+    word = (word ^ word >> 27) &* 0x94d0_49bb_1331_11eb
+    return word ^ word >> 31
+  }
+}

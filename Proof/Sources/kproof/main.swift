@@ -1,0 +1,3 @@
+import ProofKit
+
+Program.main()
