@@ -63,10 +63,6 @@ bool ka_os_commit(void *address, size_t bytes) {
   return ka_syscall3(SYS_mprotect, (long)address, (long)bytes, PROT_READ | PROT_WRITE) == 0;
 }
 
-bool ka_os_decommit(void *address, size_t bytes) {
-  return map(address, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED) != NULL;
-}
-
 bool ka_os_purge(void *address, size_t bytes) {
   return ka_syscall3(SYS_madvise, (long)address, (long)bytes, MADV_DONTNEED) == 0;
 }
@@ -137,7 +133,6 @@ void ka_os_abort(void) { __builtin_trap(); }
 void *ka_os_reserve(size_t bytes, size_t alignment) { return NULL; }
 void *ka_os_map(size_t bytes, size_t alignment) { return NULL; }
 bool ka_os_commit(void *address, size_t bytes) { return false; }
-bool ka_os_decommit(void *address, size_t bytes) { return false; }
 bool ka_os_purge(void *address, size_t bytes) { return false; }
 void ka_os_unmap(void *address, size_t bytes) {}
 void *ka_os_remap(void *address, size_t bytes, size_t new_bytes, bool may_move) { return NULL; }

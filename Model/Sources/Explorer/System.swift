@@ -86,9 +86,6 @@ func osCommit(_ address: UnsafeMutableRawPointer, _ bytes: Int) -> Bool {
   return true
 }
 
-@_cdecl("ka_os_decommit")
-func osDecommit(_ address: UnsafeMutableRawPointer, _ bytes: Int) -> Bool { osPurge(address, bytes) }
-
 @_cdecl("ka_os_purge")
 func osPurge(_ address: UnsafeMutableRawPointer, _ bytes: Int) -> Bool {
   if !isRunning { return true }

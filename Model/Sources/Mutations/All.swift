@@ -248,6 +248,12 @@ let cacheMutations = [
       "    if mutant(51) { return address(slot).storeRelaxed(block) }\n    address(slot).storeRelease(block)"
     )),
   Mutation(
+    53, "a direct mapping's size is written without release: (D)", "Heap/DirectMappings.swift", ["direct-reuse-contains"],
+    (
+      "    size(slot).storeRelease(word)",
+      "    if mutant(53) { size(slot).storeRelaxed(word) } else { size(slot).storeRelease(word) }"
+    )),
+  Mutation(
     52, "a direct mapping is taken without looking again", "Heap/DirectMappings.swift", ["direct-take-take"],
     (
       "&& address(slot).compareExchangeAcquire(block, DirectMappings.claimed) == block",

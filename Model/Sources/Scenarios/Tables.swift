@@ -52,6 +52,22 @@ let tableScenarios: [Scenario] = [
     return world
   },
 
+  Scenario("direct-reuse-contains", "a slot is used again, for a larger block, while an address between the two is looked for")
+  {
+    let table = DirectMappings(WordArray(arena(bytes: DirectMappings.bytes)))
+    table.publish(table.claim()!, 0x1000, bytes: 0x1000)
+    var world = World()
+    world.threads = [
+      {
+        if let (slot, _) = table.take(0x1000) { table.publish(slot, 0, bytes: 0) }
+        if let slot = table.claim() { table.publish(slot, 0x9000, bytes: 0x8000) }
+      },
+      { expect(table.node(containing: 0x5000) == nil, "an address is taken for one inside a mapping") },
+    ]
+    world.check = { expect(table.node(containing: 0xffff) != nil, "a mapping does not contain its last byte") }
+    return world
+  },
+
   Scenario("direct-publish-find", "a mapping is published while another thread looks for it: its size is right") {
     let table = DirectMappings(WordArray(arena(bytes: DirectMappings.bytes)))
     var world = World()

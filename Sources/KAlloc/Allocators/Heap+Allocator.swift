@@ -31,7 +31,7 @@ extension Heap: Allocator {
   ) throws(AllocError) -> UnsafeMutableRawBufferPointer {
     let usual = flags.subtracting(.zero) == .kernel && node == .any
     if usual, let sizeClass = SizeClass(size: layout.size, alignment: layout.alignment),
-      let block = unsafe allocate(size: layout.size, alignment: layout.alignment)
+      let block = unsafe allocate(sizeClass)
     {
       // SAFETY: an object of the class has that many bytes.
       if flags.contains(.zero) { unsafe ka_zero(block, sizeClass.bytes) }

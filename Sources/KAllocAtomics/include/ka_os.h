@@ -20,9 +20,6 @@ void *_Nullable ka_os_map(size_t bytes, size_t alignment);
 /// Makes a part of a reservation readable and writable. False where refused, and then nothing has changed.
 bool ka_os_commit(void *_Nonnull address, size_t bytes);
 
-/// Takes back what `ka_os_commit` gave: contents and memory are gone, the reservation stays.
-bool ka_os_decommit(void *_Nonnull address, size_t bytes);
-
 /// Gives the memory of whole pages back; they stay mapped and read as zero. False where refused.
 bool ka_os_purge(void *_Nonnull address, size_t bytes);
 

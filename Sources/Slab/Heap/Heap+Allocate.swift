@@ -16,8 +16,10 @@ extension Heap {
   ///   - node: the node to prefer, or with `.thisNode` the only one; `nil`: the caller's. A named node bypasses the
   ///     CPU's cache.
   /// - Returns: the block with all its usable bytes, at least `size`.
-  /// - Throws: `.invalidLayout` (size below 1), `.unsupportedAlignment`, `.sizeTooLarge`, `.nodeUnavailable`,
-  ///   `.limitExceeded`, `.outOfMemory`. Nothing has changed then.
+  /// - Throws: `.invalidLayout` (size below 1), `.unsupportedAlignment` (no power of two, or more than the memory can have),
+  ///   `.sizeTooLarge` (more than 2^47, or than the largest range that was given), `.nodeUnavailable`, `.limitExceeded`,
+  ///   `.outOfMemory`. Nothing has changed then. Only the last three come after a reclaim, and `.limitExceeded` at once for
+  ///   a block that is larger than the limit.
   ///
   /// Thread-safety: Concurrent. O(1) but for refills; zeroing is O(size).
   public func allocate(
@@ -37,14 +39,16 @@ extension Heap {
     size: Int, alignment: Int, flags: AllocFlags, node: NodeIndex?
   ) -> Result<UnsafeMutableRawBufferPointer, AllocError> {
     guard size > 0 else { return unsafe .failure(.invalidLayout) }
-    guard alignment > 0, alignment & (alignment - 1) == 0 else { return unsafe .failure(.unsupportedAlignment) }
+    guard Heap.isValid(alignment: alignment) else { return unsafe .failure(.unsupportedAlignment) }
     if let sizeClass = SizeClass(size: size, alignment: alignment) {
       switch allocate(sizeClass, flags: flags, node: node) {
       case .success(let object): return unsafe .success(block(object, sizeClass.bytes, zero: flags.contains(.zero)))
       case .failure(let error): return unsafe .failure(error)
       }
     }
-    switch allocateLarge(size: size, alignment: alignment, flags: flags, node: node) {
+    // Before the heap is made or anything is reclaimed: what none serves.
+    guard let bytes = HeapState.largeUsableSize(size) else { return unsafe .failure(.sizeTooLarge) }
+    switch allocateLarge(bytes, alignment: alignment, flags: flags, node: node) {
     case .success(let large):
       return unsafe .success(block(large.address, large.bytes, zero: flags.contains(.zero) && !large.clean))
     case .failure(let error): return unsafe .failure(error)
@@ -53,14 +57,15 @@ extension Heap {
 
   /// A block that no size class serves.
   private func allocateLarge(
-    size: Int, alignment: Int, flags: AllocFlags, node: NodeIndex?
+    _ bytes: Int, alignment: Int, flags: AllocFlags, node: NodeIndex?
   ) -> Result<HeapState.LargeBlock, AllocError> {
     switch source(node) {
     case .failure(let error): return .failure(error)
     case .success((let state, let source)):
+      if let refusal = state.refusal(bytes: bytes, alignment: alignment) { return .failure(refusal) }
       var reclaim = Reclaim(state, flags)
       while true {
-        let result = state.allocateLarge(size: size, alignment: alignment, flags: flags, node: source)
+        let result = state.allocateLarge(size: bytes, alignment: alignment, flags: flags, node: source)
         guard case .failure(let error) = result, reclaim.helps(error) else { return result }
       }
     }
@@ -107,6 +112,7 @@ extension Heap {
   /// Pure; monotone in `size`; what `allocate` returns. O(1).
   @inlinable
   public static func usableSize(size: Int, alignment: Int) -> Int? {
+    guard isValid(alignment: alignment) else { return nil }
     if let sizeClass = SizeClass(size: size, alignment: alignment) { return sizeClass.bytes }
     return largeUsableSize(size)
   }
@@ -148,9 +154,7 @@ extension Heap {
     node: NodeIndex?
   ) -> Result<UnsafeMutableRawBufferPointer, AllocError> {
     guard newSize > 0 else { return unsafe .failure(.invalidLayout) }
-    guard newAlignment > 0, newAlignment & (newAlignment - 1) == 0 else {
-      return unsafe .failure(.unsupportedAlignment)
-    }
+    guard Heap.isValid(alignment: newAlignment) else { return unsafe .failure(.unsupportedAlignment) }
     guard let usable = Heap.usableSize(size: size, alignment: alignment) else {
       return unsafe .failure(.invalidLayout)
     }

@@ -46,12 +46,15 @@ extension Heap {
   public func owns(_ address: UnsafeRawPointer) -> Bool {
     guard let state = existingState else { return false }
     let address = UInt64(UInt(bitPattern: address))
-    return state.pages(containing: address) != nil || state.largeSize(of: address) != nil
+    return state.pages(containing: address) != nil || state.growsByOS && state.direct.node(containing: address) != nil
   }
 
   /// The node whose memory `address` lies in; `nil`: none of this heap's. Thread-safety: Concurrent.
   public func node(of address: UnsafeRawPointer) -> NodeIndex? {
-    existingState?.pages(containing: UInt64(UInt(bitPattern: address)))?.node
+    guard let state = existingState else { return nil }
+    let address = UInt64(UInt(bitPattern: address))
+    if let region = state.pages(containing: address) { return region.node }
+    return state.growsByOS ? state.direct.node(containing: address) : nil
   }
 
   // MARK: Pages
@@ -59,7 +62,8 @@ extension Heap {
   /// Allocates 2^`order` frames of 4 KiB, naturally aligned. Not initialised.
   ///
   /// Small orders come from a stack of the CPU, as objects do. O(1) but for refills.
-  /// - Throws: `.invalidLayout` (order outside 0 ... 40), `.limitExceeded`, `.outOfMemory`, `.nodeUnavailable`.
+  /// - Throws: `.invalidLayout` (order outside 0 ... 40), `.sizeTooLarge` and `.unsupportedAlignment` (no window or range
+  ///   has such a run), `.limitExceeded`, `.outOfMemory`, `.nodeUnavailable`.
   ///
   /// Thread-safety: Concurrent.
   public func allocatePages(order: Int, flags: AllocFlags = .kernel) throws(AllocError) -> UnsafeMutableRawPointer {
@@ -78,6 +82,9 @@ extension Heap {
     switch state() {
     case .failure(let error): return .failure(error)
     case .success(let state):
+      if order >= StackIndex.pageOrders {
+        if let refusal = state.refusal(run: 1 << order, alignment: Frames.bytes << order) { return .failure(refusal) }
+      }
       var reclaim = Reclaim(state, flags)
       while true {
         let result =

@@ -45,13 +45,23 @@ public struct Heap: Sendable, Equatable {
   ///   - alignment: in bytes, a power of two.
   @inlinable @inline(__always)
   public func allocate(size: Int, alignment: Int = 16) -> UnsafeMutableRawPointer? {
-    if let sizeClass = SizeClass(size: size, alignment: alignment) {
-      let object = unsafe ka_section_pop(handle, Heap.stackOffset(sizeClass))
-      if object != 0 { return unsafe UnsafeMutableRawPointer(bitPattern: UInt(object)) }
-      return unsafe allocateSlow(sizeClass)
-    }
+    // Of a constant nothing is left of this; a layout was checked when it was made, and asks for a class.
+    guard Heap.isValid(alignment: alignment) else { return nil }
+    if let sizeClass = SizeClass(size: size, alignment: alignment) { return unsafe allocate(sizeClass) }
     return unsafe allocateLarge(size, alignment)
   }
+
+  /// Allocates an object of `sizeClass`; `nil` where memory is exhausted. Otherwise as `allocate(size:alignment:)`.
+  @inlinable @inline(__always)
+  public func allocate(_ sizeClass: SizeClass) -> UnsafeMutableRawPointer? {
+    let object = unsafe ka_section_pop(handle, Heap.stackOffset(sizeClass))
+    if object != 0 { return unsafe UnsafeMutableRawPointer(bitPattern: UInt(object)) }
+    return unsafe allocateSlow(sizeClass)
+  }
+
+  /// Whether `alignment` is a power of two.
+  @inlinable @inline(__always)
+  static func isValid(alignment: Int) -> Bool { alignment > 0 && alignment & (alignment &- 1) == 0 }
 
   /// Frees a block, given the size and alignment that it was allocated with, or any size up to its usable one.
   ///

@@ -17,9 +17,38 @@ extension HeapState {
   /// Whole frames for `size` bytes. `size` is at most `Int.max` - 4095.
   static func frames(_ size: Int) -> Int { (size &+ Frames.bytes &- 1) &>> Frames.usualShift }
 
-  /// The bytes that a block of `size` really has; `nil`: not servable.
+  /// The largest block that a heap may serve, in bytes: what x86-64 has of addresses for a process, and less than AArch64.
+  static var largestBytes: Int { 1 << 47 }
+  /// The largest alignment that a heap may serve, in bytes.
+  static var largestAlignment: Int { 1 << 46 }
+
+  /// The bytes that a block of `size` really has; `nil`: no heap serves it.
   static func largeUsableSize(_ size: Int) -> Int? {
-    size > 0 && size <= .max - Frames.bytes ? frames(size) << Frames.usualShift : nil
+    size > 0 && size <= largestBytes ? frames(size) << Frames.usualShift : nil
+  }
+
+  /// Why this heap cannot serve such a block whatever is freed, so that nothing need be reclaimed for it; `nil`: it can.
+  ///
+  /// `bytes` is what `largeUsableSize` says, `alignment` a power of two.
+  func refusal(bytes: Int, alignment: Int) -> AllocError? {
+    if alignment > HeapState.largestAlignment { return .unsupportedAlignment }
+    // What no window holds is mapped directly.
+    if !growsByOS, let refusal = refusal(run: bytes >> Frames.usualShift, alignment: alignment) { return refusal }
+    return UInt64(truncatingIfNeeded: bytes) > control(.limit).loadRelaxed() ? .limitExceeded : nil
+  }
+
+  /// Why no region has such a run of frames, free or not; `nil`: one has.
+  func refusal(run frames: Int, alignment: Int) -> AllocError? {
+    var isLongEnough = false
+    for node in 0..<nodeCount {
+      var region = pages(NodeIndex(node)).first
+      while let pages = region {
+        if pages.couldHold(frames: frames, alignment: max(alignment >> Frames.usualShift, 1)) { return nil }
+        if pages.frameCount >= frames { isLongEnough = true }
+        region = self.pages(NodeIndex(node)).next(after: pages)
+      }
+    }
+    return isLongEnough ? .unsupportedAlignment : .sizeTooLarge
   }
 
   /// The size from which a block that no window has room for is mapped directly; 1 MiB, so that its table lasts.
@@ -38,14 +67,18 @@ extension HeapState {
     size: Int, alignment: Int, flags: AllocFlags, node: NodeIndex
   ) -> Result<LargeBlock, AllocError> {
     guard let bytes = HeapState.largeUsableSize(size) else { return .failure(.sizeTooLarge) }
-    if bytes > DirectMappings.threshold && growsByOS { return mapDirectly(bytes, alignment: alignment) }
+    if growsByOS && (bytes > DirectMappings.threshold || alignment > windowBytes) {
+      return mapDirectly(bytes, alignment: alignment, flags: flags, node: node)
+    }
     let frames = bytes >> Frames.usualShift
     let alignFrames = max(alignment >> Frames.usualShift, 1)
     switch takeRun(frames: frames, alignment: alignFrames, flags: flags, from: node) {
     case .failure(let error):
       // A window without a run as long still leaves the rest of the address space.
-      guard error == .outOfMemory, growsByOS, bytes >= HeapState.directFallbackBytes else { return .failure(error) }
-      return mapDirectly(bytes, alignment: alignment)
+      guard error != .limitExceeded, growsByOS, bytes >= HeapState.directFallbackBytes else { return .failure(error) }
+      let mapped = mapDirectly(bytes, alignment: alignment, flags: flags, node: node)
+      if case .failure(.outOfMemory) = mapped { return .failure(error) }
+      return mapped
     case .success(let run):
       let clean = run.pages.isClean(run.first, frames: frames)
       let table = SlabTable(of: run.pages)
@@ -55,7 +88,11 @@ extension HeapState {
     }
   }
 
-  private func mapDirectly(_ bytes: Int, alignment: Int) -> Result<LargeBlock, AllocError> {
+  /// A mapping of its own. Of the machine's nodes it is bound to `node`, strictly where `flags` say `thisNode`; simulated
+  /// ones are a name.
+  private func mapDirectly(
+    _ bytes: Int, alignment: Int, flags: AllocFlags, node: NodeIndex
+  ) -> Result<LargeBlock, AllocError> {
     guard let slot = direct.claim() else { return .failure(.outOfMemory) }
     guard charge(bytes) else {
       direct.publish(slot, 0, bytes: 0)
@@ -66,8 +103,15 @@ extension HeapState {
       direct.publish(slot, 0, bytes: 0)
       return .failure(.outOfMemory)
     }
+    let isStrict = flags.contains(.thisNode) && nodeCount > 1
+    if topology.isReal, unsafe !ka_os_bind(block, bytes, UInt32(node.rawValue), isStrict), isStrict {
+      unsafe ka_os_unmap(block, bytes)
+      uncharge(bytes)
+      direct.publish(slot, 0, bytes: 0)
+      return .failure(.nodeUnavailable)
+    }
     let address = UInt64(UInt(bitPattern: block))
-    direct.publish(slot, address, bytes: bytes)
+    direct.publish(slot, address, bytes: bytes, node: node)
     return .success(LargeBlock(address: address, bytes: bytes, clean: true))
   }
 
@@ -132,8 +176,9 @@ extension HeapState {
 
   private func remapDirectly(_ address: UInt64, to bytes: Int, alignment: Int) -> (address: UInt64, bytes: Int)? {
     guard growsByOS, bytes > DirectMappings.threshold, let (slot, old) = direct.take(address) else { return nil }
+    let node = direct.node(of: slot)
     if bytes > old && !charge(bytes - old) {
-      direct.publish(slot, address, bytes: old)
+      direct.publish(slot, address, bytes: old, node: node)
       return nil
     }
     // A move keeps page alignment only.
@@ -141,11 +186,11 @@ extension HeapState {
       UnsafeMutableRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped, old, bytes, alignment <= Frames.bytes)
     guard let moved = unsafe moved else {
       if bytes > old { uncharge(bytes - old) }
-      direct.publish(slot, address, bytes: old)
+      direct.publish(slot, address, bytes: old, node: node)
       return nil
     }
     if bytes < old { uncharge(old - bytes) }
-    direct.publish(slot, UInt64(UInt(bitPattern: moved)), bytes: bytes)
+    direct.publish(slot, UInt64(UInt(bitPattern: moved)), bytes: bytes, node: node)
     return (UInt64(UInt(bitPattern: moved)), bytes)
   }
 }

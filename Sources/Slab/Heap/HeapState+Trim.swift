@@ -17,7 +17,7 @@ struct Reclaim {
 
   /// Empties the caches, where that may help against `error` and `flags` allow it. False: the failure stands.
   mutating func helps(_ error: AllocError) -> Bool {
-    if rounds == 0 || error == .sizeTooLarge { return false }
+    if rounds == 0 { return false }
     rounds -= 1
     let before = state.control(.committed).loadRelaxed()
     state.collect()

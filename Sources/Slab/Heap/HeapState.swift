@@ -59,6 +59,8 @@ struct HeapState: Sendable {
   @inline(__always) var nodeCount: Int { unsafe record.pointee.topology.nodeCount }
   @inline(__always) var regionCount: Int { unsafe record.pointee.regionCount }
   @inline(__always) var growsByOS: Bool { unsafe record.pointee.growsByOS }
+  /// Of one node's window, and its alignment. Only where `growsByOS`.
+  var windowBytes: Int { unsafe 1 << record.pointee.windowShift }
 
   @inline(__always)
   func region(_ index: Int) -> CPURegion { unsafe CPURegion(record.pointee.regions + index &* CPURegion.bytes) }

@@ -10,6 +10,11 @@ extension PageRegion {
     return ((before + frame + alignment - 1) & ~(alignment - 1)) - before
   }
 
+  /// Whether so many adjacent frames at that alignment lie in the region, free or not.
+  func couldHold(frames: Int, alignment: Int) -> Bool {
+    frames <= frameCount && align(head, alignment) <= limit - frames
+  }
+
   /// The first free frame in `range`; `absent` blocks count as free or as taken.
   func firstFree(in range: Range<Int>, absent: Bool) -> Int? {
     var frame = range.lowerBound
