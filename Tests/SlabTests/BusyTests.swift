@@ -44,7 +44,7 @@ import Testing
     }
   }
 
-  @Test func `does not use the stacks a second time in a handler that interrupts it, and does those of another heap`() throws {
+  @Test func `does not use its stacks in a handler that interrupts it, but those of another heap`() throws {
     try withHeap(mode: .thread) { working in
       try withHeap(mode: .thread) { other in
         let slot = cacheObjects(working)

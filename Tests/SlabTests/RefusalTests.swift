@@ -8,10 +8,10 @@ import Testing
 /// F1, F2, F10, F15, F39, F42: what a heap refuses, what it calls it, and that a refusal costs nobody anything.
 @Suite struct Refusals {
   private func refusal(_ heap: Heap, _ size: Int, _ alignment: Int = 16) -> AllocError? {
-    guard case .failure(let error) = heap.tryAllocate(size: size, alignment: alignment, flags: .kernel, node: nil) else {
-      return nil
+    switch heap.tryAllocate(size: size, alignment: alignment, flags: .kernel, node: nil) {
+    case .success: return nil
+    case .failure(let error): return error
     }
-    return error
   }
 
   /// Runs `body`, in which `heap` must not be drained.
@@ -29,7 +29,9 @@ import Testing
   @Test func `of what no heap can serve have a name of their own and drain nothing`() throws {
     try withHeap { heap in
       try withoutDrain(heap) {
-        for size in [Int.max, .max - 4095, 1 << 62, 1 << 48, 1 << 47 + 1] { #expect(refusal(heap, size) == .sizeTooLarge) }
+        for size in [Int.max, .max - 4095, 1 << 62, 1 << 48, (1 << 47) + 1] {
+          #expect(refusal(heap, size) == .sizeTooLarge)
+        }
         for (size, alignment) in [(1, 1 << 47), (1 << 20, 1 << 62), (1 << 31, 1 << 47)] {
           #expect(refusal(heap, size, alignment) == .unsupportedAlignment)
         }
@@ -47,7 +49,7 @@ import Testing
   @Test func `of what the limit can never hold drain nothing`() throws {
     try withHeap(limit: 8 << 20) { heap in
       try withoutDrain(heap) {
-        for size in [8 << 20 + 1, 1 << 30, 1 << 40] { #expect(refusal(heap, size) == .limitExceeded) }
+        for size in [(8 << 20) + 1, 1 << 30, 1 << 40] { #expect(refusal(heap, size) == .limitExceeded) }
       }
       // What it can hold is fought for.
       let drains = try heap.state().get().control(.drains)

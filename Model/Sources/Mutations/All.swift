@@ -248,7 +248,8 @@ let cacheMutations = [
       "    if mutant(51) { return address(slot).storeRelaxed(block) }\n    address(slot).storeRelease(block)"
     )),
   Mutation(
-    53, "a direct mapping's size is written without release: (D)", "Heap/DirectMappings.swift", ["direct-reuse-contains"],
+    53, "a direct mapping's size is written without release: (D)", "Heap/DirectMappings.swift",
+    ["direct-reuse-contains"],
     (
       "    size(slot).storeRelease(word)",
       "    if mutant(53) { size(slot).storeRelaxed(word) } else { size(slot).storeRelease(word) }"

@@ -135,14 +135,15 @@ let heapScenarios: [Scenario] = [
     return world(heap, { heap.give(objects[1]) }, { heap.state.drainAll() }, { heap.state.drainAll() })
   },
 
-  Scenario("heap-thread-elsewhere", "thread mode: a drain takes the pointers of a thread that works in another heap") {
+  Scenario("heap-thread-elsewhere", "thread mode: a drain empties the region of a thread that works in another heap") {
     let heap = try SmallHeap(.thread)
     let other = try SmallHeap(.thread)
     for slot in 0..<Int32(2) { _ = ka_thread_slot_claim(slot) }
     other.give(other.take(1))
     return world(
       heap, { if let object = heap.take() { heap.give(object) } }, { other.state.drainAll() },
-      check: { expect(other.state.region(0).fill(other.info) == 0, "a region was left alone whose owner is elsewhere") })
+      check: { expect(other.state.region(0).fill(other.info) == 0, "a region was left alone whose owner is elsewhere") }
+    )
   },
 
   Scenario("heap-thread-no-barrier", "thread mode without membarrier: a drain leaves the regions of others alone") {

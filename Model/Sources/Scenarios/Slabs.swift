@@ -6,6 +6,17 @@ import KAllocAtomics
 @testable import Slab
 
 let slabScenarios: [Scenario] = [
+  Scenario("slabs-rehint", "all slabs are looked at while others take the last objects and give them back") {
+    let table = try SmallTable(objectBytes: 2048, slabs: 1)
+    let objects = table.prepare(7)
+    return world(
+      table, { table.give(table.take(1)) }, { table.give(objects[0]) },
+      {
+        _ = table.table.rehint(table.sizeClass)
+        table.give(table.take(1))
+      })
+  },
+
   Scenario("slabs-take-take", "two refills of a slab with three free objects: all three go out, each once") {
     let table = try SmallTable(objectBytes: 2048, slabs: 1)
     let out = table.prepare(5)

@@ -52,8 +52,7 @@ let tableScenarios: [Scenario] = [
     return world
   },
 
-  Scenario("direct-reuse-contains", "a slot is used again, for a larger block, while an address between the two is looked for")
-  {
+  Scenario("direct-reuse-contains", "a slot is used again while an address is looked for that neither block contains") {
     let table = DirectMappings(WordArray(arena(bytes: DirectMappings.bytes)))
     table.publish(table.claim()!, 0x1000, bytes: 0x1000)
     var world = World()

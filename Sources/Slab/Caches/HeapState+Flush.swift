@@ -3,7 +3,9 @@
 //
 //     push again ─▶ N pointers into an empty magazine ─▶ depot full: empty its lowest magazine to the slabs first
 //
-// What leaves a CPU's stack is looked at: an address that is no object of the class ends the process there.
+// What leaves a CPU's stack for the depot is looked at: an address that is no object of the class, an object that its slab
+// has already, and one that is in the batch twice end the process there. Two copies that leave in different batches are found
+// when the second comes to the slab.
 
 import KAllocAtomics
 
@@ -61,7 +63,7 @@ extension HeapState {
     return full
   }
 
-  /// Traps where an address that leaves a CPU's stack is no object of its class.
+  /// Traps where an address that leaves a CPU's stack is no object of its class, or free already, or there twice.
   func check(_ info: StackInfo, _ magazine: Depot.Magazine) {
     var index = 0
     let count = magazine.count
@@ -69,9 +71,19 @@ extension HeapState {
       let address = unsafe magazine.pointers[index]
       guard let region = pages(containing: address) else { Misuse.foreignFree.trap(at: address) }
       let checked = unsafe objects(in: magazine.pointers + index, count: count &- index, info, region)
-      if checked == 0 { Misuse.foreignFree.trap(at: address) }
+      if checked == 0 { trap(info, address, region) }
       index &+= checked
     }
+    if let address = unsafe firstDuplicate(in: magazine.pointers, count: count) { Misuse.doubleFree.trap(at: address) }
+  }
+
+  /// Ends the process for an address that may not leave the stack: it begins an object or pages that are free, or none.
+  private func trap(_ info: StackInfo, _ address: UInt64, _ region: PageRegion) -> Never {
+    let begins =
+      info.stack.sizeClass == nil
+      ? arePages(address, bytes: info.objectBytes, of: region)
+      : SlabTable(of: region).place(address, info.slab) != nil
+    (begins ? Misuse.doubleFree : Misuse.foreignFree).trap(at: address)
   }
 
   /// One object straight back to its slab or row.

@@ -127,7 +127,7 @@ extension SlabTable {
     for block in 0..<pages.high where pages.state(block).isPresent {
       for frame in block * Frames.perBlock..<(block + 1) * Frames.perBlock {
         let word = SlabWord(bits: words[frame].loadRelaxed())
-        if word != .none { body(FrameIndex(frame), word) }
+        if word != .none && word != .endedRun { body(FrameIndex(frame), word) }
       }
     }
   }

@@ -11,9 +11,10 @@ import KAllocAtomics
 
 /// Why a block could not be freed or resized.
 public enum BlockFault: Equatable, Sendable {
-  /// No block of the heap begins at the address. So it is with a large block that was freed before.
+  /// No block of the heap begins at the address. So it is with a block above 1 GiB that was freed before.
   case foreign
-  /// The object is free already: in its slab, or on the stack of the CPU as the last one freed there.
+  /// The block is free already: the object in its slab, or on the stack of the CPU as the last one freed there; or a large
+  /// block was freed at the address, and nothing else has begun there since.
   case doubleFree
 }
 
@@ -96,7 +97,8 @@ extension Heap {
   /// Thread-safety: Concurrent.
   public func deallocateUnsized(_ block: UnsafeMutableRawPointer) -> BlockFault? {
     let address = UInt64(UInt(bitPattern: block))
-    guard let state = existingState, let kind = state.kind(of: address) else { return .foreign }
+    guard let state = existingState else { return .foreign }
+    guard let kind = state.kind(of: address) else { return state.isEndedRun(address) ? .doubleFree : .foreign }
     switch kind {
     case .object(let sizeClass):
       if state.isKnownFree(address, sizeClass) { return .doubleFree }

@@ -121,6 +121,17 @@ extension HeapState {
     return SlabWord(bits: table.words[head.rawValue].loadRelaxed()).runFrames.map { $0 << Frames.usualShift }
   }
 
+  /// Whether a large run that was freed began at `address`, and nothing has begun there since.
+  func isEndedRun(_ address: UInt64) -> Bool {
+    guard let region = pages(containing: address),
+      let frame = unsafe region.frame(of: UnsafeRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped),
+      region.addressBits(of: frame) == address
+    else { return false }
+    let table = SlabTable(of: region)
+    return table.owners[frame.rawValue].loadRelaxed() == SlabTable.Owner.none
+      && table.words[frame.rawValue].loadRelaxed() == SlabWord.endedRun.bits
+  }
+
   private func runHead(_ address: UInt64) -> (SlabTable, FrameIndex)? {
     guard let region = pages(containing: address),
       let head = unsafe region.frame(of: UnsafeRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped)
@@ -136,12 +147,14 @@ extension HeapState {
   func deallocateLarge(_ address: UInt64, expected: Int?) {
     if let expected, let actual = largeSize(of: address), actual != expected { Misuse.wrongLayout.trap(at: address) }
     guard let (table, head) = runHead(address) else {
-      guard growsByOS, let (slot, bytes) = direct.take(address) else { Misuse.foreignFree.trap(at: address) }
+      guard growsByOS, let (slot, bytes) = direct.take(address) else {
+        (isEndedRun(address) ? Misuse.doubleFree : Misuse.foreignFree).trap(at: address)
+      }
       unsafe ka_os_unmap(UnsafeMutableRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped, bytes)
       direct.publish(slot, 0, bytes: 0)
       return uncharge(bytes)
     }
-    let word = SlabWord(bits: table.words[head.rawValue].exchangeRelaxed(SlabWord.none.bits))
+    let word = SlabWord(bits: table.words[head.rawValue].exchangeRelaxed(SlabWord.endedRun.bits))
     guard let frames = word.runFrames else { Misuse.doubleFree.trap(at: address) }
     table.owners[head.rawValue].storeRelaxed(SlabTable.Owner.none)
     giveRun(table.pages, head, frames: frames)
@@ -175,7 +188,11 @@ extension HeapState {
   }
 
   private func remapDirectly(_ address: UInt64, to bytes: Int, alignment: Int) -> (address: UInt64, bytes: Int)? {
-    guard growsByOS, bytes > DirectMappings.threshold, let (slot, old) = direct.take(address) else { return nil }
+    guard growsByOS, let found = direct.find(address) else { return nil }
+    if found == bytes { return (address, bytes) }
+    // From above 1 GiB to below it becomes a run; what was mapped because no window had room stays mapped.
+    let smallest = found > DirectMappings.threshold ? DirectMappings.threshold + 1 : HeapState.directFallbackBytes
+    guard bytes >= smallest, let (slot, old) = direct.take(address) else { return nil }
     let node = direct.node(of: slot)
     if bytes > old && !charge(bytes - old) {
       direct.publish(slot, address, bytes: old, node: node)

@@ -21,6 +21,15 @@ extension HeapState {
       guard case .failure(let reason) = made else { return made }
       failure = reason
     }
+    // A thread that was stopped between clearing a hint and looking again has hidden a slab: none is, once all were looked at.
+    for rank in 0..<ranks {
+      let source = self.node(rank, from: node)
+      if rehint(sizeClass, on: source),
+        let count = unsafe takeObjects(sizeClass, upTo: limit, into: target, node: source)
+      {
+        return .success(count)
+      }
+    }
     return .failure(failure == .nodeUnavailable && !flags.contains(.thisNode) ? .outOfMemory : failure)
   }
 
@@ -39,6 +48,17 @@ extension HeapState {
     self.count(.slabRefills, on: node)
     self.count(.slabObjectsTaken, on: node, count)
     return count
+  }
+
+  /// Sets the hints of all slabs of a node that have free objects. Returns whether there is one.
+  private func rehint(_ sizeClass: SizeClass, on node: NodeIndex) -> Bool {
+    var found = false
+    var region = pages(node).first
+    while let pages = region {
+      if SlabTable(of: pages).rehint(sizeClass) { found = true }
+      region = self.pages(node).next(after: pages)
+    }
+    return found
   }
 
   /// The first objects of a new slab.
@@ -151,8 +171,8 @@ extension HeapState {
     return PendingWord(key: frame.rawValue &>> 6, mask: mask &<< UInt64(frame.rawValue & 63))
   }
 
-  /// How many of the first `count` addresses are objects or pages of `region` that `info`'s stack may hold, up to the
-  /// first that is not.
+  /// How many of the first `count` addresses are objects or pages of `region` that `info`'s stack may hold and that are not
+  /// free, up to the first that is not.
   ///
   /// > Safety: `addresses` holds `count` addresses.
   @unsafe @inline(__always)
@@ -162,8 +182,14 @@ extension HeapState {
     if info.stack.sizeClass != nil {
       return unsafe SlabTable(of: region).objects(in: addresses, count: count, info.slab)
     }
-    for index in 0..<count where !arePages(unsafe addresses[index], bytes: info.objectBytes, of: region) {
-      return index
+    for index in 0..<count {
+      let address = unsafe addresses[index]
+      guard arePages(address, bytes: info.objectBytes, of: region),
+        let frame = unsafe region.frame(of: UnsafeRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped)
+      else { return index }
+      // Relaxed: the pages are out, so their bits are set, by whoever gave them to their owner.
+      let taken = region.rowWord(frame.rawValue &>> 6).loadRelaxed() &>> UInt64(frame.rawValue & 63)
+      if ~taken & Row.mask(Order(info.stack.pageOrder).frames) != 0 { return index }
     }
     return count
   }

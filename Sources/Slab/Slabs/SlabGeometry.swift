@@ -48,24 +48,28 @@ struct SlabGeometry {
     return index &* objectBytes == offset && index < objects ? index : nil
   }
 
-  /// How many of the first `count` addresses begin an object of this class in the region whose frame 0 is at `origin`,
-  /// up to the first that does not. The hot part of every flush: all that is constant is outside the loop.
+  /// How many of the first `count` addresses begin an object of this class in the region whose frame 0 is at `origin`, one
+  /// that its slab does not have, up to the first that does not. The hot part of every flush: all that is constant is outside
+  /// the loop.
   ///
-  /// > Safety: `addresses` holds `count` addresses; `owners` has a byte for each of the `bytes` / 4096 frames.
+  /// > Safety: `addresses` holds `count` addresses; `owners` has a byte, and `bits` its words, for each of the
+  /// > `bytes` / 4096 frames.
   @unsafe @inline(__always)
   func objects(
     in addresses: UnsafeMutablePointer<UInt64>, count: Int, origin: UInt64, bytes: UInt64,
-    owners: UnsafeMutablePointer<UInt8>
+    owners: UnsafeMutablePointer<UInt8>, bits: WordArray
   ) -> Int {
     let owner = UInt8(truncatingIfNeeded: sizeClass.index &+ 1)
     let mask = UInt64(truncatingIfNeeded: frames &* Frames.bytes &- 1)
     for index in 0..<count {
       let offset = unsafe addresses[index] &- origin
-      // Relaxed: the object is out, so its slab's owner bytes do not change.
+      // Relaxed: the object is out, so its slab's owner bytes do not change, and whoever gave it out has cleared its bit.
       guard offset < bytes,
         unsafe ka_u8_load_relaxed(owners + Int(truncatingIfNeeded: offset &>> 12)) == owner,
-        object(at: Int(truncatingIfNeeded: offset & mask)) != nil
+        let object = object(at: Int(truncatingIfNeeded: offset & mask))
       else { return index }
+      let word = Int(truncatingIfNeeded: (offset & ~mask) &>> 12) &* SlabTable.bitWordsPerFrame &+ object &>> 6
+      if bits[word].loadRelaxed() &>> UInt64(truncatingIfNeeded: object & 63) & 1 != 0 { return index }
     }
     return count
   }

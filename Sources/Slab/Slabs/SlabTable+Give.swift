@@ -14,15 +14,15 @@ extension SlabTable {
     return (head, object)
   }
 
-  /// How many of the first `count` addresses are objects of the slabs of `geometry`'s class in this region, up to the
-  /// first that is not.
+  /// How many of the first `count` addresses are objects of the slabs of `geometry`'s class in this region and not free, up
+  /// to the first that is not.
   ///
   /// > Safety: `addresses` holds `count` addresses.
   @unsafe
   func objects(in addresses: UnsafeMutablePointer<UInt64>, count: Int, _ geometry: SlabGeometry) -> Int {
     let bytes = UInt64(truncatingIfNeeded: (pages.blocks &* Frames.perBlock) &<< Frames.usualShift)
     return unsafe geometry.objects(
-      in: addresses, count: count, origin: UInt64(pages.origin), bytes: bytes, owners: owners.base)
+      in: addresses, count: count, origin: UInt64(pages.origin), bytes: bytes, owners: owners.base, bits: bits)
   }
 
   /// Returns the objects whose bits are set in `mask`, all in word `index` of the slab's bitmap.

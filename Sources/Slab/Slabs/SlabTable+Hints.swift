@@ -43,6 +43,28 @@ extension SlabTable {
     if let found = word.sizeClass, word.free > 0 { hint(head, found) }
   }
 
+  /// Sets the hints of every slab of `sizeClass` that has free objects, whatever they say. Returns whether there is one.
+  ///
+  /// For when nothing is found by them: a thread that is stopped, or was killed, before it looked again has hidden a slab.
+  /// What one clears while this is under way may stay hidden until the next time. O(frames in blocks that were ever used).
+  func rehint(_ sizeClass: SizeClass) -> Bool {
+    let frames = geometry(sizeClass).frames
+    var found = false
+    for block in 0..<pages.high where pages.state(block).isPresent {
+      var frame = block &* Frames.perBlock
+      while frame < (block &+ 1) &* Frames.perBlock {
+        // Relaxed: objects that become free later are hinted at by who frees them.
+        let word = SlabWord(bits: words[frame].loadRelaxed())
+        if word.sizeClass == sizeClass && word.free > 0 {
+          hint(FrameIndex(frame), sizeClass)
+          found = true
+        }
+        frame &+= frames
+      }
+    }
+    return found
+  }
+
   /// The slab of `sizeClass` with the lowest address, from `start` on, that may have free objects.
   ///
   /// O(blocks / 4096) where there is none. Lowest first keeps the slabs at high addresses few, so that they empty.

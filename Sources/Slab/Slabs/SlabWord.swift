@@ -1,7 +1,7 @@
 /// The state of a frame that heads a slab or a large run, as one shared word, and its transitions.
 ///
 ///     bits 0…15    free objects that nobody has reserved
-///     bits 16…23   0: heads nothing   1…40: class index + 1   255: a large run
+///     bits 16…23   0: heads nothing   1…40: class index + 1   254: a large run ended here   255: a large run
 ///     bits 32…63   frames of a large run
 ///
 /// A slab's objects are taken in two steps: `reserving` lowers the count, then the bits are taken; they are returned
@@ -21,6 +21,9 @@ struct SlabWord: Equatable, SharedValue {
   /// A large run of `frames`.
   init(runOf frames: Int) { bits = UInt64(truncatingIfNeeded: frames) &<< 32 | 255 &<< 16 }
 
+  /// What a large run leaves behind, until something else begins at its frame: a second free is known by it.
+  static var endedRun: SlabWord { SlabWord(bits: 254 << 16) }
+
   /// A frame that heads neither.
   static var none: SlabWord { SlabWord(bits: 0) }
 
@@ -28,7 +31,7 @@ struct SlabWord: Equatable, SharedValue {
 
   var sizeClass: SizeClass? {
     let field = Int(truncatingIfNeeded: bits &>> 16 & 0xff)
-    return field == 0 || field == 255 ? nil : SizeClass(index: field &- 1)
+    return field == 0 || field > SizeClass.count ? nil : SizeClass(index: field &- 1)
   }
 
   /// The frames of the large run that begins here.
