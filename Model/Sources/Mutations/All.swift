@@ -190,6 +190,28 @@ let cacheMutations = [
       "    magazine.count = count &- moved\n    if !mutant(33) { depot.put(magazine) }\n"
     )),
   Mutation(
+    34, "a further magazine is put before its pointers are read", "Caches/HeapState+Refill.swift",
+    ["heap-refill-partial"],
+    (
+      "      let left = magazine.count &- wanted\n",
+      "      let left = magazine.count &- wanted\n      if mutant(34) { depot.put(magazine) }\n"
+    ),
+    (
+      "      magazine.count = left &+ wanted &- got\n      depot.put(magazine)\n",
+      "      magazine.count = left &+ wanted &- got\n      if !mutant(34) { depot.put(magazine) }\n"
+    )),
+  Mutation(
+    47, "a free without a size looks at the top of a stack whose gate is closed (once shipped)",
+    "Heap/Heap+Unsized.swift", ["heap-drain-unsized"],
+    (
+      "    if stack.gate.loadAcquire() != CPURegion.open { return false }\n",
+      "    let early = mutant(48) ? stack.fill(info) : 0\n"
+        + "    if !mutant(47) && stack.gate.loadAcquire() != CPURegion.open { return false }\n"
+    )),
+  Mutation(
+    48, "a free without a size looks at the gate after the top", "Heap/Heap+Unsized.swift", ["heap-drain-unsized"],
+    ("    let count = stack.fill(info)\n", "    let count = mutant(48) ? early : stack.fill(info)\n")),
+  Mutation(
     40, "a drain without the barrier behind the gate", "Caches/Drain.swift", ["heap-drain-open", "heap-drain-pop"],
     (
       "if ka_barrier_sections(-1) != KA_BARRIER_DONE { return }",

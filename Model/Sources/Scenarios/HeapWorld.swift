@@ -42,6 +42,28 @@ struct SmallHeap {
     heap.deallocate(pointer, size: size)
   }
 
+  /// Frees a live object without its size: it is no double free.
+  func giveUnsized(_ object: UInt64) {
+    let pointer = UnsafeMutableRawPointer(bitPattern: UInt(object))!
+    noLongerOwns(pointer, bytes: size, stride: size)
+    expect(heap.deallocateUnsized(pointer) == nil, "a live block is called free or foreign")
+  }
+
+  /// Puts objects into the depot, `count` in a magazine.
+  func putMagazines(_ objects: [UInt64], of count: Int) {
+    let depot = state.depot(info, on: NodeIndex(0))
+    for start in stride(from: 0, to: objects.count, by: count) {
+      let magazine = depot.takeEmpty()!
+      magazine.count = min(count, objects.count - start)
+      for index in 0..<magazine.count {
+        let object = objects[start + index]
+        noLongerOwns(UnsafeRawPointer(bitPattern: UInt(object))!, bytes: size, stride: size)
+        plainWrite(magazine.pointers + index, object)
+      }
+      depot.put(magazine)
+    }
+  }
+
   func take(_ count: Int) -> [UInt64] { (0..<count).compactMap { _ in take() } }
   func give(_ objects: [UInt64]) { for object in objects { give(object) } }
 

@@ -64,6 +64,14 @@ let heapScenarios: [Scenario] = [
     return world(heap, cpus: [0, 2, 1], { heap.take() }, { heap.take() }, { heap.give(objects[6]) })
   },
 
+  Scenario("heap-refill-partial", "two CPUs refill from a depot of magazines that are not full") {
+    let heap = try SmallHeap(.rseq)
+    SimulatedSystem.prepare(onCPU: 1)
+    let objects = heap.take(3)
+    heap.putMagazines(objects, of: 1)
+    return world(heap, cpus: [0, 2], { heap.take() }, { heap.take() })
+  },
+
   Scenario(
     "heap-migration", "a thread may move to another CPU between any two sections; a thread of that CPU works there"
   ) {
@@ -77,6 +85,13 @@ let heapScenarios: [Scenario] = [
     let heap = try SmallHeap(.rseq)
     heap.give(heap.take(2))
     return world(heap, cpus: [0, 1], { heap.take() }, { heap.state.drainAll() })
+  },
+
+  Scenario("heap-drain-unsized", "a drain meets a free without a size of an object that the drain has given back") {
+    let heap = try SmallHeap(.rseq)
+    heap.give(heap.take(1))
+    return world(
+      heap, cpus: [0, 1], { if let object = heap.take() { heap.giveUnsized(object) } }, { heap.state.drainAll() })
   },
 
   Scenario("heap-drain-push", "a drain meets frees on the CPU it drains") {

@@ -2,6 +2,10 @@
 //
 //     pop again ─▶ full magazine from the depot ─▶ empty magazine filled from slabs or rows ─▶ shared path
 //
+// At least N operations lie between two visits of a CPU to the depot: a flush takes N of 2N pointers, and a refill gives N, from
+// several magazines where the first is not full. Fewer, where depot and slabs have no N left before a new slab is cut, and
+// while the stack is smaller than 2N (it begins with 16 and doubles at each visit).
+//
 // A magazine is owned while it is emptied onto the stack, so a signal handler or another thread finds the others, or
 // none and goes on. What does not fit on the stack stays in the magazine. After a refill the thread may be on another
 // CPU: the section that pushes finds that CPU's stack, and never writes the old one's.
@@ -69,7 +73,25 @@ extension HeapState {
     let moved = unsafe cache.pushBatch(CPURegion.offset(info.stack), from: magazine.pointers, limit: count)
     magazine.count = count &- moved
     depot.put(magazine)
+    topUp(cache, info, depot, from: moved)
     return .success(object)
+  }
+
+  /// Moves pointers of further magazines onto the caller's stack, which a refill gave `moved`, until it was given N with the
+  /// one that the caller gets. Each magazine but the last is left empty, so that partial ones do not add up.
+  private func topUp(_ cache: LocalCache, _ info: StackInfo, _ depot: Depot, from moved: Int) {
+    var moved = moved
+    while moved < info.batch &- 1, let magazine = depot.takeFull() {
+      let wanted = min(magazine.count, info.batch &- 1 &- moved)
+      let left = magazine.count &- wanted
+      let got = unsafe cache.pushBatch(CPURegion.offset(info.stack), from: magazine.pointers + left, limit: wanted)
+      magazine.count = left &+ wanted &- got
+      depot.put(magazine)
+      // No room: the stack is not at its largest, or the thread is on another CPU.
+      if got < wanted { return }
+      cache.region.count(.depotTakes)
+      moved &+= got
+    }
   }
 
   /// Slabs give lowest addresses first; a stack gives back what was pushed last.

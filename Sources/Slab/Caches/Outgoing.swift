@@ -43,6 +43,13 @@ extension HeapState {
     return unsafe CPURegion(handle.pointee.regions + index &* CPURegion.bytes)
   }
 
+  /// The pointers on an outgoing stack: exact while its CPU is idle or stopped, clamped otherwise.
+  func outgoingFill(_ region: CPURegion, _ stack: StackIndex, _ home: NodeIndex) -> Int {
+    let top = region.top(at: outgoing.offset(stack, home)).loadRelaxed()
+    let array = UInt64(UInt(bitPattern: unsafe region.base)) &+ UInt64(outgoing.arrayOffset(stack, home))
+    return top <= array ? 0 : min(Int(truncatingIfNeeded: top &- array) / 8, outgoing.capacity)
+  }
+
   /// Frees an object of another node into the outgoing magazine for it; false: it belongs to this CPU's node.
   func sendHome(_ cache: LocalCache, _ info: StackInfo, _ object: UInt64) -> Bool {
     guard let region = pages(containing: object) else { Misuse.foreignFree.trap(at: object) }

@@ -66,7 +66,7 @@ extension HeapState {
     return nil
   }
 
-  /// Every pointer on a stack is an object of its class that its slab counts as out.
+  /// Every pointer on a stack is an object of its class that its slab counts as out; on an outgoing one, of its home node.
   fileprivate func validateStacks() -> HeapFault? {
     for index in 0..<regionsUsed {
       let region = region(index)
@@ -75,13 +75,28 @@ extension HeapState {
       for stack in 0..<SizeClass.count {
         let info = info(StackIndex(rawValue: stack))
         let array = unsafe WordArray(region.base + info.arrayOffset)
-        for position in 0..<region.fill(info) {
-          let address = array[position].loadRelaxed()
-          guard let pages = pages(containing: address), isCached(address, info, pages) else {
-            return .cachedPointer(address: UInt(address))
-          }
-        }
+        if let fault = validate(array, count: region.fill(info), info, of: nil) { return fault }
+        if let fault = validateOutgoing(info, index) { return fault }
       }
+    }
+    return nil
+  }
+
+  private func validateOutgoing(_ info: StackInfo, _ index: Int) -> HeapFault? {
+    guard let region = outgoingRegion(index) else { return nil }
+    for node in 0..<nodeCount {
+      let home = NodeIndex(node)
+      let array = unsafe WordArray(region.base + outgoing.arrayOffset(info.stack, home))
+      if let fault = validate(array, count: outgoingFill(region, info.stack, home), info, of: home) { return fault }
+    }
+    return nil
+  }
+
+  private func validate(_ array: WordArray, count: Int, _ info: StackInfo, of home: NodeIndex?) -> HeapFault? {
+    for position in 0..<count {
+      let address = array[position].loadRelaxed()
+      guard let pages = pages(containing: address), isCached(address, info, pages), home == nil || pages.node == home
+      else { return .cachedPointer(address: UInt(address)) }
     }
     return nil
   }

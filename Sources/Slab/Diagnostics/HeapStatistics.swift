@@ -124,12 +124,7 @@ extension HeapState {
 
   private func addOutgoing(_ info: StackInfo, _ index: Int, _ result: inout HeapStatistics) {
     guard let region = outgoingRegion(index) else { return }
-    for node in 0..<nodeCount {
-      let home = NodeIndex(node)
-      let top = region.top(at: outgoing.offset(info.stack, home)).loadRelaxed()
-      let array = UInt64(UInt(bitPattern: unsafe region.base)) + UInt64(outgoing.arrayOffset(info.stack, home))
-      if top > array { addCached(info, min(Int(top - array) / 8, outgoing.capacity), &result) }
-    }
+    for node in 0..<nodeCount { addCached(info, outgoingFill(region, info.stack, NodeIndex(node)), &result) }
   }
 
   private func addCached(_ info: StackInfo, _ count: Int, _ result: inout HeapStatistics) {

@@ -80,13 +80,15 @@ struct HeapState: Sendable {
     case peak
     /// Milliseconds of the last purge that happened by itself.
     case purged
+    /// The block that the next one begins at.
+    case purgeCursor
     /// Drains begun; the number of each.
     case drains
     /// One more than the highest region that was ever opened.
     case regionsUsed
   }
 
-  static let controlWords = 6
+  static let controlWords = 7
 
   @inline(__always)
   func control(_ control: Control) -> AtomicWord { unsafe record.pointee.control[control.rawValue &* 8] }

@@ -19,18 +19,22 @@ extension PageRegion {
   ///
   /// Concurrent. Nothing to do for `.given` regions: 0.
   public func purge(upTo budget: Int, olderThan age: UInt64 = 0, now: UInt64 = 0) -> Int {
+    purge(0..<high, upTo: budget, olderThan: age, now: now)
+  }
+
+  /// As above, in some of the blocks, all below `high`.
+  func purge(_ blocks: Range<Int>, upTo budget: Int, olderThan age: UInt64, now: UInt64) -> Int {
     guard isReserved, budget > 0 else { return 0 }
     var released = 0
-    let end = high
     // The highest first: the lowest are the next to be allocated.
-    for block in stride(from: end - 1, through: 0, by: -1) where released < budget {
+    for block in blocks.reversed() where released < budget {
       let usable = usable(block)
       guard state(block).free == usable.count, let since = due(block, age: age, now: now) else { continue }
       guard takeExact(usable, growing: false) == .taken else { continue }
       // The age is reset while no frame of the block can be freed: what is freed later makes it fresh again (D).
       released += purgeWhole(block, usable, since: since, budget: budget - released)
     }
-    for block in stride(from: end - 1, through: 0, by: -1) where released < budget {
+    for block in blocks.reversed() where released < budget {
       guard state(block).isPresent, let since = due(block, age: age, now: now) else { continue }
       released += purgeParts(block, since: since, budget: budget - released)
     }
