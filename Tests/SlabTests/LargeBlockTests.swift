@@ -133,7 +133,7 @@ import Testing
       #expect(heap.committedBytes == block.count)
       #expect(heap.usableSize(of: block.baseAddress!) == block.count)
       #expect(heap.owns(block.baseAddress!))
-      #expect(heap.node(of: block.baseAddress!) == nil)
+      #expect(heap.node(of: block.baseAddress!) == NodeIndex(0))
       block[0] = 1
       block[size - 1] = 2
       block = try resize(heap, block, size, 3 << 30)

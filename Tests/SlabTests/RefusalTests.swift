@@ -28,6 +28,7 @@ import Testing
 
   @Test func `of what no heap can serve have a name of their own and drain nothing`() throws {
     try withHeap { heap in
+      let block = heap.allocate(size: 5000)!
       try withoutDrain(heap) {
         for size in [Int.max, .max - 4095, 1 << 62, 1 << 48, (1 << 47) + 1] {
           #expect(refusal(heap, size) == .sizeTooLarge)
@@ -36,13 +37,12 @@ import Testing
           #expect(refusal(heap, size, alignment) == .unsupportedAlignment)
         }
         #expect(throws: AllocError.sizeTooLarge) { try heap.allocatePages(order: 40) }
-        let block = heap.allocate(size: 5000)!
         #expect(throws: AllocError.sizeTooLarge) {
           try heap.reallocate(
             block, size: 5000, alignment: 16, newSize: .max, newAlignment: 16, flags: .kernel, node: nil)
         }
-        heap.deallocate(block, size: 5000)
       }
+      heap.deallocate(block, size: 5000)
     }
   }
 
@@ -119,13 +119,27 @@ import Testing
     try withHeap { heap in
       let block = try #require(heap.allocate(size: bytes))
       for offset in [0, 1, 4096, bytes / 2, bytes - 1] { #expect(heap.owns(block + offset)) }
-      #expect(!heap.owns(block + bytes))
-      #expect(!heap.owns(block - 1))
       #expect(heap.node(of: block + 12345) == NodeIndex(0))
       heap.deallocate(block, size: bytes)
       #expect(!heap.owns(block + 4096))
       #expect(heap.node(of: block) == nil)
     }
+  }
+
+  @Test func `end where they end`() {
+    let words = UnsafeMutableRawPointer.allocate(byteCount: DirectMappings.bytes, alignment: 8)
+    words.initializeMemory(as: UInt8.self, repeating: 0, count: DirectMappings.bytes)
+    defer { words.deallocate() }
+    let table = DirectMappings(WordArray(words))
+    let start: UInt64 = 0x7000_0000
+    let slot = table.claim()!
+    #expect(table.node(containing: start) == nil)
+    table.publish(slot, start, bytes: 5 << 30, node: NodeIndex(63))
+    for offset in [0, 1, (5 << 30) - 1] as [UInt64] { #expect(table.node(containing: start + offset) == NodeIndex(63)) }
+    #expect(table.node(containing: start - 1) == nil)
+    #expect(table.node(containing: start + (5 << 30)) == nil)
+    #expect(table.find(start) == 5 << 30)
+    #expect(table.statistics().bytes == 5 << 30)
   }
 
   @Test func `are on the node that was asked for, and stay there`() throws {

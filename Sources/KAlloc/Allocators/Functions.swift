@@ -82,7 +82,9 @@ public func dealloc(_ block: UnsafeMutableRawPointer?, _ size: Int, alignment: I
 ///   - newSize: What is needed now, in bytes.
 ///   - alignment: What it was asked for with; it stays.
 /// - Returns: The block, to be given back with `newSize`; `nil` as for ``alloc(_:alignment:)``: the old block is then
-///   untouched and still has its old size. That can happen on shrinking, too, where no smaller block can be had.
+///   untouched and still has its old size. Shrinking keeps the old block where no smaller one can be had; it is `nil` only
+///   where the old one does not lie as the smaller must (96 bytes at an odd multiple of 32 cannot answer to 64, which are
+///   aligned to 64), or is above 1 GiB and to become an object.
 /// - Complexity: O(1) in place, otherwise O(`min(size, newSize)`)
 ///
 /// Thread-safety: Concurrent.
@@ -103,7 +105,11 @@ public func realloc(
   let result = unsafe Heap.global.tryReallocate(
     block, size: size, alignment: alignment, newSize: newSize, newAlignment: alignment, flags: .kernel, node: nil)
   guard case .success(let answer) = unsafe result else { return nil }
-  // A shrink that kept the old block whole: it still answers to the old size only.
-  if answer.count != Heap.usableSize(size: newSize, alignment: alignment) { return nil }
+  // A shrink that kept the old block whole: from now on it answers to the new size.
+  if answer.count != Heap.usableSize(size: newSize, alignment: alignment),
+    unsafe !Heap.global.relabel(block, size: newSize, alignment: alignment)
+  {
+    return nil
+  }
   return answer.baseAddress
 }

@@ -131,7 +131,10 @@ extension HeapState {
         region = found
         last = found
       }
-      let place = place(of: address, info, region)
+      guard let place = place(of: address, info, region) else {
+        if returnRelabelled(address, region) { continue }
+        Misuse.foreignFree.trap(at: address)
+      }
       let slot = place.key & (table.count &- 1)
       let pending = table[slot]
       if pending.key == place.key {
@@ -158,15 +161,15 @@ extension HeapState {
   typealias PendingWords = InlineArray<32, PendingWord>
 
   @inline(__always)
-  private func place(of address: UInt64, _ info: StackInfo, _ region: PageRegion) -> PendingWord {
+  private func place(of address: UInt64, _ info: StackInfo, _ region: PageRegion) -> PendingWord? {
     if info.stack.sizeClass != nil {
       let table = SlabTable(of: region)
-      guard let (head, object) = table.place(address, info.slab) else { Misuse.foreignFree.trap(at: address) }
+      guard let (head, object) = table.place(address, info.slab) else { return nil }
       return PendingWord(key: table.firstWord(of: head) &+ object &>> 6, mask: 1 &<< UInt64(object & 63))
     }
     guard arePages(address, bytes: info.objectBytes, of: region),
       let frame = unsafe region.frame(of: UnsafeRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped)
-    else { Misuse.foreignFree.trap(at: address) }
+    else { return nil }
     let mask = Row.mask(Order(info.stack.pageOrder).frames)
     return PendingWord(key: frame.rawValue &>> 6, mask: mask &<< UInt64(frame.rawValue & 63))
   }

@@ -6,6 +6,7 @@
 //     owner   1 byte    0: nobody's   1…40: a slab of class index + 1   45: head of a large run
 //     word    8 bytes   `SlabWord`, at the frame that heads a slab or a run
 //     bits    32 bytes  free objects of the slab, 1 = free; a slab's bits begin at its head's and run on
+//     labels  32 bytes  a bit for each 16 bytes of the frame: the block there answers to a smaller size, see Heap+Relabel
 //
 // A bit for each 16 bytes, the smallest object, is room for every class. Untouched metadata is never backed by memory.
 //
@@ -63,6 +64,7 @@ struct SlabTable: Sendable {
     let owners: ByteArray
     let words: WordArray
     let bits: WordArray
+    let labels: WordArray
     let heads: WordArray
     let blocks: WordArray
     let summary: WordArray
@@ -87,6 +89,7 @@ struct SlabTable: Sendable {
   @inline(__always) var owners: ByteArray { unsafe header.pointee.owners }
   @inline(__always) var words: WordArray { unsafe header.pointee.words }
   @inline(__always) var bits: WordArray { unsafe header.pointee.bits }
+  @inline(__always) var labels: WordArray { unsafe header.pointee.labels }
   @inline(__always) var heads: WordArray { unsafe header.pointee.heads }
   @inline(__always) var spares: WordArray { unsafe header.pointee.spares }
 
@@ -107,7 +110,7 @@ struct SlabTable: Sendable {
   static func bytes(frames: Int) -> Int { Parts(frames: frames).end }
 
   private struct Parts {
-    let words, bits, heads, blocks, summary, spares, owners, end: Int
+    let words, bits, labels, heads, blocks, summary, spares, owners, end: Int
     let blockWords, summaryWords: Int
 
     init(frames: Int) {
@@ -123,7 +126,8 @@ struct SlabTable: Sendable {
       words = heads + rows * 8
       bits = words + blockCount * Frames.perBlock * 8
       // The classes that `Heap.objectClass` reads stand right before the owners.
-      owners = bits + blockCount * Frames.perBlock * SlabTable.bitWordsPerFrame * 8 + Int(KA_CLASSES_BYTES)
+      labels = bits + blockCount * Frames.perBlock * SlabTable.bitWordsPerFrame * 8
+      owners = labels + blockCount * Frames.perBlock * SlabTable.bitWordsPerFrame * 8 + Int(KA_CLASSES_BYTES)
       end = owners + blockCount * Frames.perBlock
     }
   }
@@ -141,7 +145,8 @@ struct SlabTable: Sendable {
       to: Header(
         pages: pages, classes: classes, owners: ByteArray(memory + parts.owners),
         words: WordArray(memory + parts.words),
-        bits: WordArray(memory + parts.bits), heads: WordArray(memory + parts.heads),
+        bits: WordArray(memory + parts.bits), labels: WordArray(memory + parts.labels),
+        heads: WordArray(memory + parts.heads),
         blocks: WordArray(memory + parts.blocks), summary: WordArray(memory + parts.summary),
         spares: WordArray(memory + parts.spares), blockWords: parts.blockWords, summaryWords: parts.summaryWords,
         mappedBytes: mapped ? parts.end : 0))

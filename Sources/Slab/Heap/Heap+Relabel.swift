@@ -1,0 +1,74 @@
+// A block that answers to a smaller size than its own.
+//
+// A shrink must not fail, yet a smaller block may not be there to be had. Then the old one is kept; a caller who cannot be told
+// so will free it with the size that it asked for, and the free puts its address on the stack of that size's class, where
+// it may be handed out again: a larger object serves where a smaller one does, as long as it lies as well aligned. So the block
+// is relabelled: a bit beside its slab's says that its address may be met on the stack of a smaller class. The bit is
+// read where an address is about to be called foreign, and nowhere else; the free of a relabelled block costs nothing more.
+// When the address comes to be returned to a slab of the smaller class it goes to its own instead, and the bit is cleared.
+//
+// The bit is written by the owner of the block and read by whoever got its address from there, so the program's own
+// synchronisation, and (M) where the address went through a depot, order the two: relaxed.
+
+import KAllocAtomics
+
+extension Heap {
+  /// Lets a block be freed as one of a smaller size from now on, in place of a block that cannot be had. False: it does not lie
+  /// as such a block must, or is a mapping of its own, and nothing has changed.
+  ///
+  /// `size` and `alignment` name a size class, smaller than the block.
+  ///
+  /// > Safety: `block` is a live block of this heap. From now on its size is `size`.
+  ///
+  /// Thread-safety: Concurrent. O(1).
+  public func relabel(_ block: UnsafeMutableRawPointer, size: Int, alignment: Int = 16) -> Bool {
+    let address = UInt64(UInt(bitPattern: block))
+    guard let sizeClass = SizeClass(size: size, alignment: alignment), let state = existingState,
+      let kind = state.kind(of: address), kind.bytes >= sizeClass.bytes, let region = state.pages(containing: address),
+      address & sizeClass.alignmentMask == 0
+    else { return false }
+    SlabTable(of: region).relabelled(address).set()
+    return true
+  }
+}
+
+extension SizeClass {
+  /// The bits that are clear in the address of every object: below the largest power of two that divides the size.
+  fileprivate var alignmentMask: UInt64 {
+    let bytes = UInt64(truncatingIfNeeded: self.bytes)
+    return min(bytes & ~(bytes &- 1), UInt64(SizeClass.maximumAlignment)) &- 1
+  }
+}
+
+extension SlabTable {
+  /// The bit of an address.
+  struct Relabelled {
+    let word: AtomicWord
+    let mask: UInt64
+
+    // Relaxed, all three: see the essay above.
+    var isSet: Bool { word.loadRelaxed() & mask != 0 }
+    func set() { _ = word.fetchOrRelaxed(mask) }
+    /// Whether this call has cleared it.
+    func clear() -> Bool { word.fetchAndRelaxed(~mask) & mask != 0 }
+  }
+
+  /// `address` lies in the region.
+  func relabelled(_ address: UInt64) -> Relabelled {
+    let offset = Int(truncatingIfNeeded: (address &- UInt64(pages.origin)) &>> 4)
+    return Relabelled(word: labels[offset &>> 6], mask: 1 &<< UInt64(truncatingIfNeeded: offset & 63))
+  }
+}
+
+extension HeapState {
+  /// Returns a relabelled block to where it came from; false: `address` is none.
+  func returnRelabelled(_ address: UInt64, _ region: PageRegion) -> Bool {
+    guard SlabTable(of: region).relabelled(address).clear() else { return false }
+    switch kind(of: address) {
+    case .object(let sizeClass): deallocateShared(info(StackIndex(sizeClass)), address)
+    case .large: deallocateLarge(address, expected: nil)
+    case nil: return false
+    }
+    return true
+  }
+}
