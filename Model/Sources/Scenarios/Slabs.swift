@@ -87,12 +87,12 @@ let slabScenarios: [Scenario] = [
   },
 
   Scenario(
-    "slabs-end-reuse", "the last object comes back, another thread ends the slab and makes a new one of its frames"
+    "slabs-end-reuse", "the last two objects come back, a third thread ends the slab and makes a new one of its frames"
   ) {
     let table = try SmallTable(objectBytes: 2048, slabs: 1)
-    let out = table.prepare(1)
+    let out = table.prepare(2)
     return world(
-      table, { table.give(out) },
+      table, { table.give(out[0]) }, { table.give(out[1]) },
       {
         _ = table.table.retireSpare(table.sizeClass)
         _ = table.create(1)
