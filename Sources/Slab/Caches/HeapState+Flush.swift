@@ -72,7 +72,7 @@ extension HeapState {
       guard let region = pages(containing: address) else { Misuse.foreignFree.trap(at: address) }
       let checked = unsafe objects(in: magazine.pointers + index, count: count &- index, info, region)
       // One that answers to the class but is none of it goes on with the others.
-      if checked == 0 && !SlabTable(of: region).relabelled(address).isSet { trap(info, address, region) }
+      if checked == 0 && !isRelabelled(address) { trap(info, address, region) }
       index &+= max(checked, 1)
     }
     if let address = unsafe firstDuplicate(in: magazine.pointers, count: count) { Misuse.doubleFree.trap(at: address) }

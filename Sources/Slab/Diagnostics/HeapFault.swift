@@ -103,7 +103,7 @@ extension HeapState {
 
   private func isCached(_ address: UInt64, _ info: StackInfo, _ pages: PageRegion) -> Bool {
     let table = SlabTable(of: pages)
-    guard let (head, object) = table.place(address, info.slab) else { return table.relabelled(address).isSet }
+    guard let (head, object) = table.place(address, info.slab) else { return isRelabelled(address) }
     return table.bits[table.firstWord(of: head) + object >> 6].loadRelaxed() & (1 << UInt64(object & 63)) == 0
   }
 

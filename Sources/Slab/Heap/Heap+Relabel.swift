@@ -3,7 +3,7 @@
 // A shrink must not fail, yet a smaller block may not be there to be had. Then the old one is kept; a caller who cannot be told
 // so will free it with the size that it asked for, and the free puts its address on the stack of that size's class, where
 // it may be handed out again: a larger object serves where a smaller one does, as long as it lies as well aligned. So the block
-// is relabelled: a bit beside its slab's says that its address may be met on the stack of a smaller class. The bit is
+// is relabelled: a bit among its slab's says that its address may be met on the stack of a smaller class. The bit is
 // read where an address is about to be called foreign, and nowhere else; the free of a relabelled block costs nothing more.
 // When the address comes to be returned to a slab of the smaller class it goes to its own instead, and the bit is cleared.
 //
@@ -24,10 +24,10 @@ extension Heap {
   public func relabel(_ block: UnsafeMutableRawPointer, size: Int, alignment: Int = 16) -> Bool {
     let address = UInt64(UInt(bitPattern: block))
     guard let sizeClass = SizeClass(size: size, alignment: alignment), let state = existingState,
-      let kind = state.kind(of: address), kind.bytes >= sizeClass.bytes, let region = state.pages(containing: address),
-      address & sizeClass.alignmentMask == 0
+      let kind = state.kind(of: address), kind.bytes >= sizeClass.bytes, address & sizeClass.alignmentMask == 0,
+      let label = state.label(address)
     else { return false }
-    SlabTable(of: region).relabelled(address).set()
+    label.set()
     return true
   }
 }
@@ -40,30 +40,44 @@ extension SizeClass {
   }
 }
 
-extension SlabTable {
-  /// The bit of an address.
-  struct Relabelled {
-    let word: AtomicWord
-    let mask: UInt64
+/// The bit that says of one block that it answers to a smaller size.
+struct Label {
+  let word: AtomicWord
+  let mask: UInt64
 
-    // Relaxed, all three: see the essay above.
-    var isSet: Bool { word.loadRelaxed() & mask != 0 }
-    func set() { _ = word.fetchOrRelaxed(mask) }
-    /// Whether this call has cleared it.
-    func clear() -> Bool { word.fetchAndRelaxed(~mask) & mask != 0 }
-  }
-
-  /// `address` lies in the region.
-  func relabelled(_ address: UInt64) -> Relabelled {
-    let offset = Int(truncatingIfNeeded: (address &- UInt64(pages.origin)) &>> 4)
-    return Relabelled(word: labels[offset &>> 6], mask: 1 &<< UInt64(truncatingIfNeeded: offset & 63))
-  }
+  // Relaxed, all three: see the essay above.
+  var isSet: Bool { word.loadRelaxed() & mask != 0 }
+  func set() { _ = word.fetchOrRelaxed(mask) }
+  /// Whether this call has cleared it.
+  func clear() -> Bool { word.fetchAndRelaxed(~mask) & mask != 0 }
 }
 
 extension HeapState {
+  /// The label of the object or run that begins at `address`; `nil`: none begins there that can have one.
+  func label(_ address: UInt64) -> Label? {
+    guard let region = pages(containing: address),
+      let frame = unsafe region.frame(of: UnsafeRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped)
+    else { return nil }
+    let table = SlabTable(of: region)
+    let owner = table.owners[frame.rawValue].loadRelaxed()
+    if owner == SlabTable.Owner.none { return nil }
+    if owner == SlabTable.Owner.run {
+      return region.addressBits(of: frame) == address
+        ? Label(word: table.bits[table.firstLabel(of: frame, frames: 1)], mask: 1) : nil
+    }
+    let geometry = info(StackIndex(SizeClass(index: Int(owner) &- 1))).slab
+    guard geometry.hasLabels, let (head, object) = table.place(address, geometry) else { return nil }
+    return Label(
+      word: table.bits[table.firstLabel(of: head, frames: geometry.frames) &+ object &>> 6],
+      mask: 1 &<< UInt64(truncatingIfNeeded: object & 63))
+  }
+
+  /// Whether a block that answers to a smaller size begins at `address`.
+  func isRelabelled(_ address: UInt64) -> Bool { label(address)?.isSet ?? false }
+
   /// Returns a relabelled block to where it came from; false: `address` is none.
-  func returnRelabelled(_ address: UInt64, _ region: PageRegion) -> Bool {
-    guard SlabTable(of: region).relabelled(address).clear() else { return false }
+  func returnRelabelled(_ address: UInt64) -> Bool {
+    guard let label = label(address), label.clear() else { return false }
     switch kind(of: address) {
     case .object(let sizeClass): deallocateShared(info(StackIndex(sizeClass)), address)
     case .large: deallocateLarge(address, expected: nil)

@@ -165,10 +165,7 @@ public struct Heap: Sendable, Equatable {
   func isObject(_ block: UnsafeMutableRawPointer, _ sizeClass: SizeClass) -> Bool {
     let address = UInt64(UInt(bitPattern: block))
     guard let state = existingState, let kind = state.kind(of: address) else { Misuse.foreignFree.trap(at: address) }
-    if kind == .object(sizeClass) { return true }
-    guard let region = state.pages(containing: address), SlabTable(of: region).relabelled(address).isSet else {
-      Misuse.wrongLayout.trap(at: address)
-    }
+    if kind != .object(sizeClass) && !state.isRelabelled(address) { Misuse.wrongLayout.trap(at: address) }
     return true
   }
 }

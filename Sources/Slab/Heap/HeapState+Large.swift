@@ -83,6 +83,7 @@ extension HeapState {
       let clean = run.pages.isClean(run.first, frames: frames)
       let table = SlabTable(of: run.pages)
       table.words[run.first.rawValue].storeRelaxed(SlabWord(runOf: frames).bits)
+      table.bits[table.firstLabel(of: run.first, frames: 1)].storeRelaxed(0)
       table.owners[run.first.rawValue].storeRelaxed(SlabTable.Owner.run)
       return .success(LargeBlock(address: run.pages.addressBits(of: run.first), bytes: bytes, clean: clean))
     }

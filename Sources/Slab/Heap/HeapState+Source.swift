@@ -132,7 +132,7 @@ extension HeapState {
         last = found
       }
       guard let place = place(of: address, info, region) else {
-        if returnRelabelled(address, region) { continue }
+        if returnRelabelled(address) { continue }
         Misuse.foreignFree.trap(at: address)
       }
       let slot = place.key & (table.count &- 1)

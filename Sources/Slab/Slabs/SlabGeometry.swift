@@ -41,6 +41,9 @@ struct SlabGeometry {
   /// The words in the bitmap of a slab.
   var words: Int { (objects + 63) / 64 }
 
+  /// Whether half of the slab's words are left for labels: in all classes but the smallest.
+  var hasLabels: Bool { sizeClass.index > 0 }
+
   /// The object that begins at `offset` in the slab; `nil` where none does.
   @inline(__always)
   func object(at offset: Int) -> Int? {

@@ -90,6 +90,11 @@ extension SlabTable {
       let taken = min(max(count &- index &* 64, 0), 64)
       bits[first &+ index].storeRelaxed(geometry.freshWord(index) & ~Row.mask(taken))
     }
+    if geometry.hasLabels {
+      for index in 0..<geometry.words {
+        bits[firstLabel(of: head, frames: geometry.frames) &+ index].storeRelaxed(0)
+      }
+    }
     for frame in head.rawValue..<head.rawValue &+ geometry.frames {
       owners[frame].storeRelaxed(UInt8(truncatingIfNeeded: sizeClass.index &+ 1))
     }

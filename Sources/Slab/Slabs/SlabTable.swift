@@ -6,7 +6,9 @@
 //     owner   1 byte    0: nobody's   1…40: a slab of class index + 1   45: head of a large run
 //     word    8 bytes   `SlabWord`, at the frame that heads a slab or a run
 //     bits    32 bytes  free objects of the slab, 1 = free; a slab's bits begin at its head's and run on
-//     labels  32 bytes  a bit for each 16 bytes of the frame: the block there answers to a smaller size, see Heap+Relabel
+//
+// The second half of a slab's bits, which only the smallest class needs for itself, holds its labels: 1 = the object answers to
+// a smaller size (Heap+Relabel.swift). A large run has one, in the middle of its head's bits.
 //
 // A bit for each 16 bytes, the smallest object, is room for every class. Untouched metadata is never backed by memory.
 //
@@ -64,7 +66,6 @@ struct SlabTable: Sendable {
     let owners: ByteArray
     let words: WordArray
     let bits: WordArray
-    let labels: WordArray
     let heads: WordArray
     let blocks: WordArray
     let summary: WordArray
@@ -89,7 +90,6 @@ struct SlabTable: Sendable {
   @inline(__always) var owners: ByteArray { unsafe header.pointee.owners }
   @inline(__always) var words: WordArray { unsafe header.pointee.words }
   @inline(__always) var bits: WordArray { unsafe header.pointee.bits }
-  @inline(__always) var labels: WordArray { unsafe header.pointee.labels }
   @inline(__always) var heads: WordArray { unsafe header.pointee.heads }
   @inline(__always) var spares: WordArray { unsafe header.pointee.spares }
 
@@ -110,7 +110,7 @@ struct SlabTable: Sendable {
   static func bytes(frames: Int) -> Int { Parts(frames: frames).end }
 
   private struct Parts {
-    let words, bits, labels, heads, blocks, summary, spares, owners, end: Int
+    let words, bits, heads, blocks, summary, spares, owners, end: Int
     let blockWords, summaryWords: Int
 
     init(frames: Int) {
@@ -126,8 +126,7 @@ struct SlabTable: Sendable {
       words = heads + rows * 8
       bits = words + blockCount * Frames.perBlock * 8
       // The classes that `Heap.objectClass` reads stand right before the owners.
-      labels = bits + blockCount * Frames.perBlock * SlabTable.bitWordsPerFrame * 8
-      owners = labels + blockCount * Frames.perBlock * SlabTable.bitWordsPerFrame * 8 + Int(KA_CLASSES_BYTES)
+      owners = bits + blockCount * Frames.perBlock * SlabTable.bitWordsPerFrame * 8 + Int(KA_CLASSES_BYTES)
       end = owners + blockCount * Frames.perBlock
     }
   }
@@ -145,8 +144,7 @@ struct SlabTable: Sendable {
       to: Header(
         pages: pages, classes: classes, owners: ByteArray(memory + parts.owners),
         words: WordArray(memory + parts.words),
-        bits: WordArray(memory + parts.bits), labels: WordArray(memory + parts.labels),
-        heads: WordArray(memory + parts.heads),
+        bits: WordArray(memory + parts.bits), heads: WordArray(memory + parts.heads),
         blocks: WordArray(memory + parts.blocks), summary: WordArray(memory + parts.summary),
         spares: WordArray(memory + parts.spares), blockWords: parts.blockWords, summaryWords: parts.summaryWords,
         mappedBytes: mapped ? parts.end : 0))
@@ -172,4 +170,10 @@ struct SlabTable: Sendable {
   /// The index in `bits` of the first word of the slab that `head` heads.
   @inline(__always)
   func firstWord(of head: FrameIndex) -> Int { head.rawValue &* SlabTable.bitWordsPerFrame }
+
+  /// The index in `bits` of the first word of the labels of the slab or run that `head` heads, of so many frames (a run: 1).
+  @inline(__always)
+  func firstLabel(of head: FrameIndex, frames: Int) -> Int {
+    firstWord(of: head) &+ frames &* SlabTable.bitWordsPerFrame / 2
+  }
 }
