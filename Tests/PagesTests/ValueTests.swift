@@ -130,16 +130,14 @@ private func patterns() -> [UInt64] {
 }
 
 @Test func `an age counts from the first look, and is never more than the true one`() {
-  #expect(!BlockAge.clean.isOlder(than: 0, now: 100))
-  #expect(BlockAge.fresh.isOlder(than: 0, now: 100))
-  #expect(!BlockAge.fresh.isOlder(than: 1, now: 100))
-  #expect(BlockAge.clean.seen(5) == nil)
-  let seen = BlockAge.fresh.seen(1000)!
+  #expect(BlockAge.unseen.isOlder(than: 0, now: 100))
+  #expect(!BlockAge.unseen.isOlder(than: 1, now: 100))
+  let seen = BlockAge.unseen.seen(1000)!
   #expect(seen.seen(2000) == nil)
   #expect(!seen.isOlder(than: 500, now: 1499) && seen.isOlder(than: 500, now: 1500))
   for now: UInt64 in [0, 1, 2, 1 << 32, (1 << 32) + 1] {
-    let age = BlockAge.fresh.seen(now)!
-    #expect(age != .clean && age != .fresh)
+    let age = BlockAge.unseen.seen(now)!
+    #expect(age != .unseen)
     #expect(!age.isOlder(than: 10, now: now + 9), "\(now)")
   }
 }

@@ -64,24 +64,21 @@ let pageMutations = [
       "guard mutant(10) || takeExact(usable, growing: false) == .taken else"
     )),
   Mutation(
-    11, "a purge looks at the rows before it resets the age: (D)", "Pages/PageRegion+Purge.swift", ["pages-purge-free"],
+    11, "a purge looks at the rows before it clears the hint: (D)", "Pages/PageRegion+Purge.swift", ["pages-purge-free"],
     (
-      "    _ = ageWord(block).exchangeSequentiallyConsistent(BlockAge.clean.bits)  // (D) purge resets the age\n"
-        + "    var released = 0",
-      "    if !mutant(11) { _ = ageWord(block).exchangeSequentiallyConsistent(BlockAge.clean.bits) }\n"
-        + "    var released = 0"
+      "    unhintDirty(block)\n    var released = 0",
+      "    if !mutant(11) { unhintDirty(block) }\n    var released = 0"
     ),
     (
-      "    if left { restore(block, since) }",
-      "    if mutant(11) { _ = ageWord(block).exchangeSequentiallyConsistent(BlockAge.clean.bits) }\n"
-        + "    if left { restore(block, since) }"
+      "    if left { hintDirty(block) }",
+      "    if mutant(11) { unhintDirty(block) }\n    if left { hintDirty(block) }"
     )),
   Mutation(
-    12, "a free looks at the age without sequential consistency: (D)", "Pages/PageRegion+Take.swift",
+    12, "a free looks at the hint without sequential consistency: (D)", "Pages/PageRegion+Take.swift",
     ["pages-purge-free"],
     (
-      "if age.loadSequentiallyConsistent() != BlockAge.fresh.bits",
-      "if (mutant(12) ? age.loadRelaxed() : age.loadSequentiallyConsistent()) != BlockAge.fresh.bits"
+      "if hint.loadSequentiallyConsistent() & bit == 0 {  // (D)",
+      "if (mutant(12) ? hint.loadRelaxed() : hint.loadSequentiallyConsistent()) & bit == 0 {  // (D)"
     )),
   Mutation(
     13, "a region is published without release: (E)", "Pages/NodePages.swift", ["pages-add-region"],

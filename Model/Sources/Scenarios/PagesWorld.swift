@@ -77,7 +77,7 @@ struct SmallRegion {
     case .absentRow: "validate: an absent block has bits set"
     case .hint: "validate: a hint is clear although the block has such a run"
     case .available: "validate: the watermark's counter is wrong"
-    case .age: "validate: a block with dirty free frames counts as clean"
+    case .dirtyHint: "validate: no hint leads to a block with dirty free frames"
     }
   }
 
@@ -94,7 +94,7 @@ struct SmallRegion {
       }
     }
     for tree in 0...(pages.blocks - 1) / Frames.blocksPerTree {
-      for tier in 0...Tier.whole { name(pages.hintWord(tree: tree, tier: tier), "hint tree \(tree) tier \(tier)") }
+      for tier in 0...Tier.dirty { name(pages.hintWord(tree: tree, tier: tier), "hint tree \(tree) tier \(tier)") }
     }
     name(pages.availableWord, "available")
     name(pages.highWord, "high")

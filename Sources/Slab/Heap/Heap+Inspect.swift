@@ -114,7 +114,6 @@ extension Heap {
       state.arePages(address, bytes: Frames.bytes << order, of: region), let frame = unsafe region.frame(of: pages)
     else { Misuse.foreignFree.trap(at: address) }
     state.giveRun(region, frame, frames: 1 << order)
-    state.purgeInPassing(region)
   }
 
   @inline(__always)

@@ -86,8 +86,8 @@ extension Heap {
     guard let state = existingState, bytes > 0, milliseconds >= 0 else { return 0 }
     var frames = 0
     for node in 0..<state.nodeCount where frames < bytes >> Frames.usualShift {
-      frames += state.pages(NodeIndex(node)).purge(
-        upTo: bytes >> Frames.usualShift - frames, olderThan: UInt64(milliseconds), now: ka_os_milliseconds())
+      frames += state.purge(
+        NodeIndex(node), upTo: bytes >> Frames.usualShift - frames, olderThan: UInt64(milliseconds), now: ka_os_milliseconds())
     }
     return frames << Frames.usualShift
   }

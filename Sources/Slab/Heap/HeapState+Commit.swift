@@ -14,7 +14,8 @@ extension HeapState {
     while found &+ amount <= limit {
       let seen = word.compareExchangeRelaxed(found, found &+ amount)
       if seen == found {
-        raisePeak(to: found &+ amount)
+        raise(.peak, to: found &+ amount)
+        raise(.backed, to: found &+ amount)
         return true
       }
       found = seen
@@ -24,8 +25,28 @@ extension HeapState {
 
   func uncharge(_ bytes: Int) { _ = control(.committed).fetchSubtractRelaxed(UInt64(truncatingIfNeeded: bytes)) }
 
-  private func raisePeak(to bytes: UInt64) {
-    let word = control(.peak)
+  /// Uncharges frames that are free in `region` now, and gives memory back where much is free.
+  func uncharge(frames: Int, freeIn region: PageRegion) {
+    uncharge(frames &* Frames.bytes)
+    purgeInPassing(region)
+  }
+
+  /// `bytes` have no memory behind them any more. The estimate stays at what is committed, at least: it may be too low.
+  func unback(_ bytes: Int) {
+    let word = control(.backed)
+    var found = word.loadRelaxed()
+    while true {
+      let floor = min(found, control(.committed).loadRelaxed())
+      let left = found &- min(UInt64(truncatingIfNeeded: bytes), found &- floor)
+      if left == found { return }
+      let seen = word.compareExchangeRelaxed(found, left)
+      if seen == found { return }
+      found = seen
+    }
+  }
+
+  private func raise(_ control: Control, to bytes: UInt64) {
+    let word = self.control(control)
     var found = word.loadRelaxed()
     while found < bytes {
       let seen = word.compareExchangeRelaxed(found, bytes)
@@ -58,10 +79,10 @@ extension HeapState {
   }
 
   /// Gives frames back and uncharges them. Traps where one of them is free already.
-  func giveRun(_ pages: PageRegion, _ first: FrameIndex, frames: Int) {
-    if !pages.free(first, frames: frames) {
+  func giveRun(_ pages: PageRegion, _ first: FrameIndex, frames: Int, dirty: Bool = true) {
+    if !pages.free(first, frames: frames, dirty: dirty) {
       Misuse.doubleFree.trap(at: pages.addressBits(of: first))
     }
-    uncharge(frames &* Frames.bytes)
+    uncharge(frames: frames, freeIn: pages)
   }
 }

@@ -221,7 +221,7 @@ extension HeapState {
       if !region.freeRow(first, pending.mask) {
         Misuse.doubleFree.trap(at: region.addressBits(of: first))
       }
-      uncharge(pending.mask.nonzeroBitCount &* Frames.bytes)
+      uncharge(frames: pending.mask.nonzeroBitCount, freeIn: region)
     }
   }
 
@@ -234,8 +234,7 @@ extension HeapState {
 
   /// A slab has given its frames back.
   func ended(_ geometry: SlabGeometry, on region: PageRegion) {
-    uncharge(geometry.frames &* Frames.bytes)
     count(.slabsEnded, on: region.node)
-    purgeInPassing(region)
+    uncharge(frames: geometry.frames, freeIn: region)
   }
 }

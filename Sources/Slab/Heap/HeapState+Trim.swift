@@ -1,5 +1,13 @@
 // Giving memory back: everything that caches hold goes to the slabs, empty slabs to the pages, free pages to the
-// operating system. On request, when the limit is reached, and in passing when much is free.
+// operating system. On request, when the limit is reached, and in passing:
+//
+// by size      a run of 8 MiB or more goes back when it is freed (`deallocateLarge`).
+// by budget    where more than `retainedBytes` are free and dirty, a freed run of 256 KiB goes back at once, too, with
+//              one system call and without a search; the rest soon, a batch at a time. How much is free and
+//              dirty is not counted frame by frame: `backed`, the most that was committed since the last purge, less what is
+//              committed now. That is too little where new blocks were taken beside dirty ones, which age finds.
+// by age       once in `purgeAgeMilliseconds` somebody gives back what has been free for as long, `purgeBatchBytes` at a
+//              time, so that no free takes long.
 
 import KAllocAtomics
 
@@ -30,7 +38,7 @@ extension HeapState {
   func trim() -> Int {
     collect()
     var frames = 0
-    for node in 0..<nodeCount { frames &+= pages(NodeIndex(node)).purge(upTo: .max, olderThan: 0, now: 0) }
+    for node in 0..<nodeCount { frames &+= purge(NodeIndex(node), upTo: .max, olderThan: 0, now: 0) }
     return frames &* Frames.bytes
   }
 
@@ -63,30 +71,50 @@ extension HeapState {
     }
   }
 
-  /// How long memory lies free and dirty before it goes back in passing.
-  static let purgeAgeMilliseconds: UInt64 = 1000
-  /// The time between two looks, and the blocks of 2 MiB that each is at: 640 MiB in a second, and what one free may have to
-  /// do for it is bounded.
-  static let purgeIntervalMilliseconds: UInt64 = 50
-  static let purgeBlocks = 16
+  /// Gives free memory of a node back, and counts it. Returns the frames.
+  func purge(_ node: NodeIndex, upTo frames: Int, olderThan age: UInt64, now: UInt64) -> Int {
+    let released = pages(node).purge(upTo: frames, olderThan: age, now: now)
+    unback(released &* Frames.bytes)
+    return released
+  }
 
-  /// Called where frames were freed: now and then gives back what has been free for long.
-  ///
-  /// At most once in `purgeIntervalMilliseconds`, by whoever moves the time on, and a few blocks further on each time.
+  // MARK: In passing
+
+  /// Bytes that may lie free and dirty, whatever their age: an eighth of what is in use, and 32 MiB.
+  private static func retainedBytes(committed: Int) -> Int { 32 << 20 &+ committed / 8 }
+  /// How long they may.
+  private static let purgeAgeMilliseconds: UInt64 = 1000
+  /// Bytes that go back at once.
+  private static var purgeBatchBytes: Int { 64 << 20 }
+  /// The time to the next batch, where one was not enough.
+  private static let purgeBatchMilliseconds: UInt64 = 50
+
+  /// Whether more is free and dirty than may be.
+  var retainsTooMuch: Bool {
+    let committed = Int(truncatingIfNeeded: control(.committed).loadRelaxed())
+    let retained = Int(truncatingIfNeeded: control(.backed).loadRelaxed()) &- committed
+    return retained > HeapState.retainedBytes(committed: committed)
+  }
+
+  /// Called where frames of `region` were freed: now and then gives some back, at most once in the time that applies, by
+  /// whoever moves the clock on.
   func purgeInPassing(_ region: PageRegion) {
     if !growsByOS { return }
     let now = ka_os_milliseconds()
-    let word = control(.purged)
+    let clock = control(.purged)
     // Relaxed: a clock, which publishes nothing.
-    let last = word.loadRelaxed()
-    if now &- last < HeapState.purgeIntervalMilliseconds { return }
-    if word.compareExchangeRelaxed(last, now) != last { return }
-    // Relaxed: a place to go on at. Two that come here at once look at the same blocks.
-    let cursor = control(.purgeCursor)
-    let found = Int(truncatingIfNeeded: cursor.loadRelaxed())
-    let first = found < region.high ? found : 0
-    let end = min(first &+ HeapState.purgeBlocks, region.high)
-    cursor.storeRelaxed(UInt64(truncatingIfNeeded: end))
-    _ = region.purge(first..<end, upTo: .max, olderThan: HeapState.purgeAgeMilliseconds, now: now)
+    let last = clock.loadRelaxed()
+    let hurries = retainsTooMuch
+    let age = hurries ? 0 : HeapState.purgeAgeMilliseconds
+    if now &- last < (hurries ? HeapState.purgeBatchMilliseconds : HeapState.purgeAgeMilliseconds) { return }
+    if clock.compareExchangeRelaxed(last, now) != last { return }
+    let batch = HeapState.purgeBatchBytes / Frames.bytes
+    let released = purge(region.node, upTo: batch, olderThan: age, now: now)
+    if released >= batch {
+      clock.storeRelaxed(now &- HeapState.purgeAgeMilliseconds &+ HeapState.purgeBatchMilliseconds)
+    } else if hurries {
+      // There was less: the estimate was too high.
+      unback(.max)
+    }
   }
 }

@@ -78,10 +78,10 @@ struct HeapState: Sendable {
     case limit
     /// The most that `committed` has been.
     case peak
+    /// What `committed` has been at most since the last purge: about the bytes that have memory behind them.
+    case backed
     /// Milliseconds of the last purge that happened by itself.
     case purged
-    /// The block that the next one begins at.
-    case purgeCursor
     /// Drains begun; the number of each.
     case drains
     /// One more than the highest region that was ever opened.

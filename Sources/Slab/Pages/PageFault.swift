@@ -12,8 +12,8 @@ public enum PageFault: Equatable, Sendable {
   case hint(block: Int, tier: Int)
   /// The watermark's counter disagrees with the free frames.
   case available(counted: Int, promised: Int)
-  /// A free frame is dirty in a block that purge takes for clean.
-  case age(block: Int)
+  /// A free frame is dirty in a block whose hint does not lead a purge there.
+  case dirtyHint(block: Int)
 }
 
 extension PageRegion {
@@ -70,7 +70,8 @@ extension PageRegion {
       let hint = hintWord(tree: block >> 6, tier: tier).loadRelaxed()
       if hint & (1 << UInt64(block & 63)) == 0 { return .hint(block: block, tier: tier) }
     }
-    if dirty && ageWord(block).loadRelaxed() == BlockAge.clean.bits { return .age(block: block) }
+    let hint = hintWord(tree: block >> 6, tier: Tier.dirty).loadRelaxed()
+    if dirty && hint & (1 << UInt64(block & 63)) == 0 { return .dirtyHint(block: block) }
     return nil
   }
 }

@@ -3,6 +3,14 @@
 // Purge takes free frames that are dirty as any caller would, so nobody can be given them during the system call,
 // marks them clean, and frees them. Whole blocks first: one call for 2 MiB, and a large page stays one. What it holds
 // during the call is missing for others for that time, at most one block.
+//
+// A hint per block, `Tier.dirty`, leads it there, so that its cost is that of what is dirty and not of what is in use:
+//
+//     free:    mark frames dirty, clear row bits    then  load hint, set it if clear
+//     purge:   clear hint                           then  look at the rows, set it again if some are left
+//
+// All four are sequentially consistent (D): either the free sees the hint cleared, or the purge sees the frames. A thread
+// stopped between its two steps leaves one block out of purges until the next free in that block.
 
 import KAllocAtomics
 
@@ -15,65 +23,71 @@ extension PageRegion {
   ///     from the first purge that saw the block, so a positive age releases nothing the first time.
   ///   - now: `ka_os_milliseconds()`.
   /// - Returns: the dirty frames released.
-  /// - Complexity: O(blocks in use) and one system call per run released.
+  /// - Complexity: O(trees + blocks with dirty frames) and one system call per run released.
   ///
   /// Concurrent. Nothing to do for `.given` regions: 0.
   public func purge(upTo budget: Int, olderThan age: UInt64 = 0, now: UInt64 = 0) -> Int {
-    purge(0..<high, upTo: budget, olderThan: age, now: now)
-  }
-
-  /// As above, in some of the blocks, all below `high`.
-  func purge(_ blocks: Range<Int>, upTo budget: Int, olderThan age: UInt64, now: UInt64) -> Int {
     guard isReserved, budget > 0 else { return 0 }
-    var released = 0
-    // The highest first: the lowest are the next to be allocated.
-    for block in blocks.reversed() where released < budget {
-      let usable = usable(block)
-      guard state(block).free == usable.count, let since = due(block, age: age, now: now) else { continue }
-      guard takeExact(usable, growing: false) == .taken else { continue }
-      // The age is reset while no frame of the block can be freed: what is freed later makes it fresh again (D).
-      released += purgeWhole(block, usable, since: since, budget: budget - released)
+    var rest = budget
+    forEachDirty(age: age, now: now) { block in
+      if rest >= Frames.perBlock { rest -= purgeWhole(block) }
+      return rest >= Frames.perBlock
     }
-    for block in blocks.reversed() where released < budget {
-      guard state(block).isPresent, let since = due(block, age: age, now: now) else { continue }
-      released += purgeParts(block, since: since, budget: budget - released)
+    forEachDirty(age: age, now: now) { block in
+      if rest > 0 { rest -= purgeParts(block, budget: rest) }
+      return rest > 0
     }
-    return released
+    return budget - rest
   }
 
-  /// The age of a block that is to be purged; nil for one that is clean or too young.
-  private func due(_ block: Int, age: UInt64, now: UInt64) -> BlockAge? {
+  /// Calls `purge` with the blocks that may have frames to purge and are old enough, until it returns false. The highest
+  /// first: the lowest are the next to be allocated.
+  private func forEachDirty(age: UInt64, now: UInt64, _ purge: (Int) -> Bool) {
+    var tree = (high + Frames.blocksPerTree - 1) / Frames.blocksPerTree
+    while tree > 0 {
+      tree -= 1
+      // Relaxed: a guess. A block that is missed is one for the next purge.
+      var hints = hintWord(tree: tree, tier: Tier.dirty).loadRelaxed()
+      while hints != 0 {
+        let bit = 63 - hints.leadingZeroBitCount
+        hints &= ~(1 << UInt64(bit))
+        let block = tree << 6 | bit
+        if isDue(block, age: age, now: now), !purge(block) { return }
+      }
+    }
+  }
+
+  private func isDue(_ block: Int, age: UInt64, now: UInt64) -> Bool {
     let word = ageWord(block)
     // Relaxed: a time, and no more than a time. A free that comes meanwhile wins.
     let found = BlockAge(bits: word.loadRelaxed())
     if age > 0, let seen = found.seen(now) { _ = word.compareExchangeRelaxed(found.bits, seen.bits) }
-    return found.isOlder(than: age, now: now) ? found : nil
+    return found.isOlder(than: age, now: now)
   }
 
-  /// Says that a block has dirty free frames again, unless a free has said so meanwhile.
-  private func restore(_ block: Int, _ since: BlockAge) {
-    // Relaxed: as in `due`.
-    _ = ageWord(block).compareExchangeRelaxed(BlockAge.clean.bits, since.bits)
+  private func unhintDirty(_ block: Int) {
+    let bit = UInt64(1) << UInt64(block & 63)
+    _ = hintWord(tree: block >> 6, tier: Tier.dirty).fetchAndSequentiallyConsistent(~bit)  // (D) purge clears the hint
   }
 
-  private func purgeWhole(_ block: Int, _ usable: Range<Int>, since: BlockAge, budget: Int) -> Int {
+  private func purgeWhole(_ block: Int) -> Int {
+    let usable = usable(block)
+    guard state(block).free == usable.count, takeExact(usable, growing: false) == .taken else { return 0 }
+    // While no frame of the block can be freed: what is freed later sets the hint again.
+    unhintDirty(block)
     let rows = block * Frames.rowsPerBlock..<(block + 1) * Frames.rowsPerBlock
     var dirty = 0
     for row in rows { dirty += dirtyWord(row).loadRelaxed().nonzeroBitCount }
-    var done = false
-    if dirty > 0 && dirty <= budget {
-      _ = ageWord(block).exchangeSequentiallyConsistent(BlockAge.clean.bits)  // (D) purge resets the age
-      // SAFETY: this thread owns every frame of the block, and nobody uses them.
-      done = unsafe ka_os_purge(address(of: FrameIndex(usable.lowerBound)), usable.count << frameShift)
-      // Relaxed: the owner's bits; giving the frames back publishes them (A).
-      if done { for row in rows { dirtyWord(row).storeRelaxed(0) } } else { restore(block, since) }
-    }
+    // SAFETY: this thread owns every frame of the block, and nobody uses them.
+    let done = unsafe dirty == 0 || ka_os_purge(address(of: FrameIndex(usable.lowerBound)), usable.count << frameShift)
+    // Relaxed: the owner's bits; giving the frames back publishes them (A).
+    if done { for row in rows { dirtyWord(row).storeRelaxed(0) } } else { hintDirty(block) }
     giveBack(usable)
     return done ? dirty : 0
   }
 
-  private func purgeParts(_ block: Int, since: BlockAge, budget: Int) -> Int {
-    _ = ageWord(block).exchangeSequentiallyConsistent(BlockAge.clean.bits)  // (D) purge resets the age
+  private func purgeParts(_ block: Int, budget: Int) -> Int {
+    unhintDirty(block)
     var released = 0
     var left = false
     for row in block * Frames.rowsPerBlock..<(block + 1) * Frames.rowsPerBlock {
@@ -84,8 +98,23 @@ extension PageRegion {
       released += got
       if got < found.nonzeroBitCount { left = true }
     }
-    if left { restore(block, since) }
+    if left { hintDirty(block) }
     return released
+  }
+
+  /// Gives the memory of frames that the caller owns back: freed without being written to again, they are clean.
+  /// - Returns: false where the operating system refuses, and for `.given` regions; the frames are as they were.
+  public func purge(owned first: FrameIndex, frames: Int) -> Bool {
+    guard isReserved, spans(first.rawValue, frames),
+      // SAFETY: the caller owns these frames, and gives up what is in them.
+      unsafe ka_os_purge(address(of: first), frames << frameShift)
+    else { return false }
+    let range = first.rawValue..<first.rawValue + frames
+    for row in range.lowerBound / Frames.perRow...(range.upperBound - 1) / Frames.perRow {
+      // Relaxed: the owner's bits; giving the frames back publishes them (A).
+      _ = dirtyWord(row).fetchAndRelaxed(~Self.mask(range, row: row * Frames.perRow))
+    }
+    return true
   }
 
   /// Purges those of `wanted` that are still free.

@@ -123,12 +123,22 @@ extension PageRegion {
     return (before & mask, Row(bits: before & ~mask))
   }
 
-  /// Marks a block as one to purge in time.
+  /// Marks a block as one to purge in time: it has dirty free frames, and its age begins anew.
   @inline(__always)
   func touch(_ block: Int) {
+    // Relaxed: a time, which publishes nothing.
     let age = ageWord(block)
-    if age.loadSequentiallyConsistent() != BlockAge.fresh.bits {  // (D) free looks at the age
-      age.storeRelaxed(BlockAge.fresh.bits)  // Relaxed: purge looks at the rows themselves.
+    if age.loadRelaxed() != BlockAge.unseen.bits { age.storeRelaxed(BlockAge.unseen.bits) }
+    hintDirty(block)
+  }
+
+  /// Sets the hint that leads a purge to a block.
+  @inline(__always)
+  func hintDirty(_ block: Int) {
+    let hint = hintWord(tree: block >> 6, tier: Tier.dirty)
+    let bit = UInt64(1) << UInt64(block & 63)
+    if hint.loadSequentiallyConsistent() & bit == 0 {  // (D) free looks at the hint
+      _ = hint.fetchOrSequentiallyConsistent(bit)
     }
   }
 

@@ -3,7 +3,7 @@
 //     0      RegionHeader
 //     256    counters                 one cache line each for what is written at different times
 //     512    block words and ages     8 bytes per block
-//     …      hints                    512 bytes per 8 trees (1 GiB): 8 tiers of 8 words, a search reads one line
+//     …      hints                    576 bytes per 8 trees (1 GiB): 9 tiers of 8 words, a search reads one line
 //     …      lines                    128 bytes per block: 8 rows, then the 8 words of their dirty bits
 //
 // The order is chosen for sparse use: a region of any size whose first blocks alone are in use touches one page each
@@ -13,7 +13,7 @@ struct RegionLayout {
   static let countersOffset = 256
   static let blockWordsOffset = 512
   static let lineBytes = 128
-  static let hintGroupBytes = 512
+  static let hintGroupBytes = 576
   static let treesPerHintGroup = 8
 
   let blocks: Int
@@ -26,10 +26,12 @@ struct RegionLayout {
   var bytes: Int { linesOffset + blocks * Self.lineBytes }
 }
 
-/// Which runs a hint speaks of: tiers 0 ... 6 are the orders inside a row, tier 7 is a wholly free block.
+/// What a hint speaks of: tiers 0 ... 6 are free runs of the orders inside a row, tier 7 is a wholly free block, tier 8 is
+/// for purge: the block may have dirty free frames.
 enum Tier {
   static let row = 6
   static let whole = 7
+  static let dirty = 8
 }
 
 extension PageRegion {

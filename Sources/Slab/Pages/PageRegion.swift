@@ -42,7 +42,7 @@
 //     (A) row cleared, release        ↔ row taken, acquire            the last owner's accesses, and the dirty bits
 //     (B) block published, release    ↔ block word reserved, acquire  committed memory, the rows as the grower left them
 //     (C) hint lowered, looked again  ↔ freed, hint looked at         all four sequentially consistent
-//     (D) age reset, rows looked at   ↔ freed, age looked at          all four sequentially consistent
+//     (D) dirty hint cleared, rows    ↔ freed, dirty hint looked at   all four sequentially consistent
 //     (E) region published, release   ↔ list walked, acquire          the region's header and metadata
 //     (F) frames added, release       ↔ block word reserved, acquire  the rows as cleared: 512 means eight clear rows
 //
