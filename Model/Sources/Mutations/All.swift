@@ -60,11 +60,12 @@ let pageMutations = [
   Mutation(
     10, "a purge of a whole block does not take it first", "Pages/PageRegion+Purge.swift", ["pages-purge-whole"],
     (
-      "guard takeExact(usable, growing: false) == .taken else",
-      "guard mutant(10) || takeExact(usable, growing: false) == .taken else"
+      "usable.count, takeExact(usable, growing: false) == .taken else",
+      "usable.count, mutant(10) || takeExact(usable, growing: false) == .taken else"
     )),
   Mutation(
-    11, "a purge looks at the rows before it clears the hint: (D)", "Pages/PageRegion+Purge.swift", ["pages-purge-free"],
+    11, "a purge looks at the rows before it clears the hint: (D)", "Pages/PageRegion+Purge.swift",
+    ["pages-purge-free"],
     (
       "    unhintDirty(block)\n    var released = 0",
       "    if !mutant(11) { unhintDirty(block) }\n    var released = 0"

@@ -138,7 +138,7 @@ extension PageRegion {
     let hint = hintWord(tree: block >> 6, tier: Tier.dirty)
     let bit = UInt64(1) << UInt64(block & 63)
     if hint.loadSequentiallyConsistent() & bit == 0 {  // (D) free looks at the hint
-      _ = hint.fetchOrSequentiallyConsistent(bit)
+      _ = hint.fetchOrSequentiallyConsistent(bit)  // (D)
     }
   }
 
