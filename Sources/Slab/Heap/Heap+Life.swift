@@ -87,7 +87,8 @@ extension Heap {
     var frames = 0
     for node in 0..<state.nodeCount where frames < bytes >> Frames.usualShift {
       frames += state.purge(
-        NodeIndex(node), upTo: bytes >> Frames.usualShift - frames, olderThan: UInt64(milliseconds), now: ka_os_milliseconds())
+        NodeIndex(node), upTo: bytes >> Frames.usualShift - frames, olderThan: UInt64(milliseconds),
+        now: ka_os_milliseconds())
     }
     return frames << Frames.usualShift
   }
