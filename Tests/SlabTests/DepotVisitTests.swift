@@ -100,8 +100,10 @@ import Testing
 }
 
 @Suite struct `A purge in passing` {
-  /// 16 MiB of dirty free frames, the clock that is asked for, and what is left of them after a purge in passing.
-  private func dirtyFrames(_ heap: Heap, clock: (_ now: UInt64) -> UInt64, old: Bool) throws -> Int {
+  /// Leaves 16 MiB of dirty free frames that are `old` or not, purges in passing with that clock, and counts what is left.
+  private func dirtyFrames(
+    _ heap: Heap, old: Bool, last: (_ now: UInt64) -> UInt64, backed: UInt64? = nil
+  ) throws -> Int {
     let state = try heap.state().get()
     let region = state.pages(NodeIndex(0)).first!
     let size = 1 << 20
@@ -114,45 +116,35 @@ import Testing
     if old {
       for block in 0..<region.high { region.ageWord(block).storeRelaxed(BlockAge.since(now &- 5000).bits) }
     }
-    state.control(.purged).storeRelaxed(clock(now))
+    if let backed { state.control(.backed).storeRelaxed(backed) }
+    state.control(.purged).storeRelaxed(last(now))
     state.purgeInPassing(region)
     return heap.statistics().pages.dirtyFrames
   }
 
   @Test func `gives back what has lain for long, and nothing younger`() throws {
     try withHeap { heap in
-      do {
-        let left = try dirtyFrames(heap, clock: { _ in 0 }, old: false)
-        #expect(left >= 16 << 8)
-      }
-      do {
-        let left = try dirtyFrames(heap, clock: { _ in 0 }, old: true)
-        #expect(left == 0)
-      }
+      let young = try dirtyFrames(heap, old: false, last: { _ in 0 })
+      #expect(young >= 16 << 8)
+      let old = try dirtyFrames(heap, old: true, last: { _ in 0 })
+      #expect(old == 0)
     }
   }
 
   @Test func `waits a second`() throws {
     try withHeap { heap in
-      do {
-        let left = try dirtyFrames(heap, clock: { $0 }, old: true)
-        #expect(left >= 16 << 8)
-      }
-      do {
-        let left = try dirtyFrames(heap, clock: { $0 &- 1001 }, old: true)
-        #expect(left == 0)
-      }
+      let atOnce = try dirtyFrames(heap, old: true, last: { $0 })
+      #expect(atOnce >= 16 << 8)
+      let later = try dirtyFrames(heap, old: true, last: { $0 &- 1001 })
+      #expect(later == 0)
     }
   }
 
   @Test func `hurries where more is free than may be, and corrects the estimate`() throws {
     try withHeap { heap in
       let state = try heap.state().get()
-      state.control(.backed).storeRelaxed(1 << 40)
-      do {
-        let left = try dirtyFrames(heap, clock: { $0 &- 51 }, old: false)
-        #expect(left == 0)
-      }
+      let left = try dirtyFrames(heap, old: false, last: { $0 &- 51 }, backed: 1 << 40)
+      #expect(left == 0)
       #expect(state.control(.backed).loadRelaxed() == state.control(.committed).loadRelaxed())
     }
   }
