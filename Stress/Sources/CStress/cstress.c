@@ -30,7 +30,7 @@ int cs_cpu_count(void) {
   return CPU_COUNT(&allowed);
 }
 
-void cs_pin(int index) {
+bool cs_pin(int index) {
   cpu_set_t chosen = allowed;
   int wanted = index % cs_cpu_count();
   if (index >= 0) {
@@ -38,7 +38,12 @@ void cs_pin(int index) {
     for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
       if (CPU_ISSET(cpu, &allowed) && wanted-- == 0) CPU_SET(cpu, &chosen);
   }
-  pthread_setaffinity_np(pthread_self(), sizeof chosen, &chosen);
+  return pthread_setaffinity_np(pthread_self(), sizeof chosen, &chosen) == 0;
+}
+
+uint32_t cs_turn(void) {
+  static _Thread_local uint32_t turns;
+  return ++turns;
 }
 
 uint64_t cs_cpu_time(void) {

@@ -8,12 +8,17 @@ struct FaultyAllocator: AllocatorUnderTest {
   enum Fault: Sendable, CaseIterable {
     case none, givesTwice, corruptsByte, losesBlock, misaligns, doesNotZero, losesContentOnResize, refuses
     case freesOnRefusedResize, ignoresLimit, failsValidation, understatesUsable, hangs, leaksInScratchHeap
+    case staysFull, leaksUnseen
   }
 
   final class State: Sendable {
     let committed = Atomic<Int>(1 << 20)
     let limit = Atomic<Int>(1 << 40)
     let calls = Atomic<Int>(0)
+    /// Whether a request was ever refused.
+    let wasFull = Atomic<Bool>(false)
+    /// Bytes that are in no count of the allocator's own.
+    let leaked = Atomic<Int>(0)
     /// A few recent blocks with their sizes: victims.
     let recent = Guarded<[(UInt, Int)]>([])
   }
@@ -32,7 +37,10 @@ struct FaultyAllocator: AllocatorUnderTest {
 
   private func reserve(_ size: Int) -> Bool {
     let after = state.committed.wrappingAdd(size, ordering: .relaxed).newValue
-    guard fault != .ignoresLimit, after > state.limit.load(ordering: .relaxed) else { return true }
+    let staysFull = fault == .staysFull && size >= 1 << 20 && state.wasFull.load(ordering: .relaxed)
+    let isFull = staysFull || after > state.limit.load(ordering: .relaxed)
+    guard fault != .ignoresLimit, isFull else { return true }
+    state.wasFull.store(true, ordering: .relaxed)
     state.committed.wrappingSubtract(size, ordering: .relaxed)
     return false
   }
@@ -51,6 +59,7 @@ struct FaultyAllocator: AllocatorUnderTest {
   func allocate(size: Int, alignment: Int, zeroed: Bool) -> UnsafeMutableRawPointer? {
     let due = fault != .none && (fault != .doesNotZero || zeroed) && isDue()
     if due, fault == .refuses { return nil }
+    if due, fault == .leaksUnseen { state.leaked.wrappingAdd(8 << 10, ordering: .relaxed) }
     if due, fault == .hangs { while true { sleep(1) } }
     let victim = due ? state.recent.withLock { $0.last { $0.1 >= size } } : nil
     if fault == .givesTwice, let victim, alignment <= 16, !zeroed {

@@ -21,7 +21,8 @@ private func report(
   @Test(arguments: ScenarioName.allCases)
   func `a sound allocator passes`(_ name: ScenarioName) {
     let steps: [ScenarioName: Int] = [
-      .burst: 20, .exhaustion: 2, .threads: 8, .handoff: 200, .oversubscription: 200, .pages: 400,
+      .burst: 20, .exhaustion: 2, .threads: 8, .handoff: 200, .oversubscription: 200, .pages: 400, .onecpu: 500,
+      .faults: 500,
     ]
     let report = report(.none, [name], operations: steps[name] ?? 2000)
     #expect(report.outcome == .passed, "\(report.text)")
@@ -48,6 +49,12 @@ private func report(
     (.refuses, .pages, .refusal),
     (.freesOnRefusedResize, .exhaustion, .content),
     (.ignoresLimit, .exhaustion, .limit),
+    (.staysFull, .faults, .refusal),
+    (.freesOnRefusedResize, .faults, .content),
+    (.losesBlock, .faults, .leftover),
+    (.corruptsByte, .faults, .content),
+    (.givesTwice, .onecpu, .overlap),
+    (.corruptsByte, .onecpu, .content),
     (.failsValidation, .churn, .structure),
     (.understatesUsable, .churn, .usableSize),
     (.leaksInScratchHeap, .trim, .scratchHeap),
@@ -68,7 +75,7 @@ private func report(
   }
 
   @Test func `a seed repeats the choices of a run`() {
-    let scenarios: [ScenarioName] = [.churn, .burst, .pages, .boxes, .oversubscription]
+    let scenarios: [ScenarioName] = [.churn, .burst, .pages, .boxes, .faults, .oversubscription, .onecpu]
     func choices(_ seed: UInt64) -> [String?] {
       report(.none, scenarios, operations: 50, seed: seed).scenarios.map(\.choices)
     }

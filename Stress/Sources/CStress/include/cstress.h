@@ -47,7 +47,11 @@ void cs_unmap(void *_Nonnull address, size_t bytes);
 /// CPUs that this process may run on.
 int cs_cpu_count(void);
 /// Keeps the calling thread on the `index`-th (modulo their number) of those CPUs; -1 lets it run on all of them again.
-void cs_pin(int index);
+/// False where the system refuses.
+bool cs_pin(int index);
+
+/// How often the calling thread has asked, this time included.
+uint32_t cs_turn(void);
 
 /// The CPU time of this process, user and system, in nanoseconds.
 uint64_t cs_cpu_time(void);

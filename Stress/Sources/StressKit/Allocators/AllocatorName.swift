@@ -10,15 +10,19 @@ protocol AllocatorUse {
 
 /// The allocators that a command line can name.
 enum AllocatorName: String, CaseIterable, Sendable {
-  case kalloc, system
+  case kalloc, mixed, system
 
   /// What is used where none is named.
   static var fallback: Self { .kalloc }
-  static var listed: String { allCases.map(\.rawValue).joined(separator: " or ") }
+  static var listed: String { list(allCases) }
+  /// Those that a replay compares.
+  static let replayed: [Self] = [.kalloc, .system]
+  static func list(_ names: [Self]) -> String { names.map(\.rawValue).joined(separator: " or ") }
 
   var summary: String {
     switch self {
     case .kalloc: "KAlloc's heap: the global one, or one of its own where --nodes says so"
+    case .mixed: "three heaps of KAlloc, one in each binding mode, which every thread uses in turn"
     case .system: "the C library's malloc"
     }
   }
@@ -28,6 +32,8 @@ enum AllocatorName: String, CaseIterable, Sendable {
     switch self {
     case .system:
       return try use.callAsFunction(SystemLibraryAllocator())
+    case .mixed:
+      return try use.callAsFunction(try MixedHeaps(nodes: options.nodes ?? 1, mixesForms: options.mixesForms))
     case .kalloc:
       // Before the first use of any heap, and for those that KAlloc makes by itself.
       if let mode = options.mode { setenv("KALLOC_MODE", mode, 1) }
@@ -36,7 +42,8 @@ enum AllocatorName: String, CaseIterable, Sendable {
       if let mode = options.mode, heap.mode.map({ "\($0)" }) != mode {
         throw Exit(status: 69, message: "mode \(mode) is not to be had here")
       }
-      return try use.callAsFunction(HeapAllocator(heap: heap, mixesForms: options.mixesForms))
+      return try use.callAsFunction(
+        HeapAllocator(heap: heap, mixesForms: options.mixesForms, mixesModes: options.mode == nil))
     }
   }
 

@@ -83,6 +83,17 @@ struct AllocatorTraffic: Codable, Equatable, Sendable {
   /// Restartable sections that the kernel aborted.
   var aborts = 0
 
+  /// Of two heaps that are used together.
+  static func + (one: Self, other: Self) -> Self {
+    Self(
+      mode: "\(one.mode)+\(other.mode)", nodes: one.nodes, depotTakes: one.depotTakes + other.depotTakes,
+      depotPuts: one.depotPuts + other.depotPuts, slabTakes: one.slabTakes + other.slabTakes,
+      slabPuts: one.slabPuts + other.slabPuts, slabsCreated: one.slabsCreated + other.slabsCreated,
+      slabsReleased: one.slabsReleased + other.slabsReleased,
+      magazineMisses: one.magazineMisses + other.magazineMisses, remoteFrees: one.remoteFrees + other.remoteFrees,
+      aborts: one.aborts + other.aborts)
+  }
+
   static func - (late: Self, early: Self) -> Self {
     Self(
       mode: late.mode, nodes: late.nodes, depotTakes: late.depotTakes - early.depotTakes,

@@ -4,71 +4,86 @@ import Glibc
 import Slab
 
 // Heaps that begin and end. What is rare in a heap's life is frequent here: the first allocation of each class on each
-// CPU, made by several threads at the same moment, and the end of everything.
+// CPU, made by several threads at the same moment, and the end of everything. Up to three heaps begin together, of
+// different modes where that is asked for, and each thread uses all of them alternately.
 
 extension HeapAllocator {
   static var scratchThreads: Int { 3 }
 
-  /// A small heap of one to four simulated nodes, on which a few threads begin at once: some hundred blocks each, half of
+  /// Small heaps of one to four simulated nodes, on which a few threads begin at once: some hundred blocks each, half of
   /// them given back, a trim, the rest, a look at everything, and the end.
   func exerciseScratchHeap(seed: UInt64) -> ScratchResult {
     var random = RandomSource(seed: seed, stream: 77)
-    var configuration = HeapConfiguration()
-    configuration.mode = heap.mode
-    configuration.windowBytes = 64 << 20
+    var modes: [BindingMode?] = [heap.mode]
+    if mixesModes { modes = [.rseq, .thread, .shared].shuffled(using: &random).suffix(1 + random.below(3)) }
+    var scratch: [Heap] = []
     do {
-      configuration.topology = try Topology.simulated(nodes: 1 + random.below(4))
-      let scratch = try Heap.create(configuration)
-      let gate = MappedArray<UInt64>(count: 1)
-      defer { gate.unmap() }
-      let outcome = Guarded(ScratchResult())
-      let group = DispatchGroup()
-      for thread in 0..<Self.scratchThreads {
-        group.enter()
-        Crew.startThread {
-          // Relaxed: the gate only lets the threads begin together.
-          while cs_load_relaxed(gate.base) == 0 {}
-          let result = Self.exercise(scratch, seed: seed &+ UInt64(thread) << 32)
-          outcome.withLock { $0.add(result) }
-          group.leave()
-        }
-      }
-      cs_store_relaxed(gate.base, 1)
-      group.wait()
-      var result = outcome.withLock { $0 }
-      guard result.failure == nil else { return result }
-      // In thread mode a trim leaves out threads that are inside an operation at that moment, of whatever heap, and such a
-      // thread may lose its CPU there: so again, for a while. Half of the heaps end without a trim.
-      let trims = random.once(in: 2)
-      let patience = cs_now() + 5_000_000_000
-      while trims {
-        _ = scratch.trim()
-        if scratch.committedBytes == 0 || cs_now() > patience { break }
-        usleep(500)
-      }
-      if let wrong = scratch.validate() { result.failure = "a new heap's validate: \(wrong)" }
-      if trims, scratch.committedBytes != 0, result.failure == nil {
-        let kept = scratch.statistics()
-        result.failure =
-          "a heap of \(configuration.topology.nodeCount) nodes keeps \(scratch.committedBytes) bytes:"
-          + " \(kept.slabs) slabs, \(kept.liveObjects) objects live, \(kept.cachedObjects) cached"
-      }
-      guard result.failure == nil else { return result }
-      if !scratch.destroy() { result.failure = "a new heap without blocks could not be destroyed" }
-      return result
+      for mode in modes { scratch.append(try Self.makeScratchHeap(mode, nodes: 1 + random.below(4))) }
     } catch {
       return ScratchResult(failure: "a new heap: \(error)")
     }
+    var result = Self.exerciseOnThreads(scratch, seed: seed)
+    // Half of the heaps end without a trim.
+    let trims = random.once(in: 2)
+    for heap in scratch where result.failure == nil { result.failure = Self.end(heap, trims: trims) }
+    return result
   }
 
-  private static func exercise(_ scratch: Heap, seed: UInt64) -> ScratchResult {
+  private static func makeScratchHeap(_ mode: BindingMode?, nodes: Int) throws(AllocError) -> Heap {
+    var configuration = HeapConfiguration()
+    configuration.mode = mode
+    configuration.windowBytes = 64 << 20
+    configuration.topology = try Topology.simulated(nodes: nodes)
+    return try Heap.create(configuration)
+  }
+
+  private static func exerciseOnThreads(_ scratch: [Heap], seed: UInt64) -> ScratchResult {
+    let gate = MappedArray<UInt64>(count: 1)
+    defer { gate.unmap() }
+    let outcome = Guarded(ScratchResult())
+    let group = DispatchGroup()
+    for thread in 0..<scratchThreads {
+      group.enter()
+      Crew.startThread {
+        // Relaxed: the gate only lets the threads begin together.
+        while cs_load_relaxed(gate.base) == 0 {}
+        let result = exercise(scratch, seed: seed &+ UInt64(thread) << 32)
+        outcome.withLock { $0.add(result) }
+        group.leave()
+      }
+    }
+    cs_store_relaxed(gate.base, 1)
+    group.wait()
+    return outcome.withLock { $0 }
+  }
+
+  /// What is wrong with a heap of which all blocks were given back, or `nil`, and then it is no more.
+  private static func end(_ scratch: Heap, trims: Bool) -> String? {
+    // In thread mode a trim leaves out threads that are inside an operation at that moment, of whatever heap, and such a
+    // thread may lose its CPU there: so again, for a while.
+    let patience = cs_now() + 5_000_000_000
+    while trims {
+      _ = scratch.trim()
+      if scratch.committedBytes == 0 || cs_now() > patience { break }
+      usleep(500)
+    }
+    if let wrong = scratch.validate() { return "a new heap's validate: \(wrong)" }
+    if trims, scratch.committedBytes != 0 {
+      let kept = scratch.statistics()
+      return "a heap of \(scratch.topology.nodeCount) nodes keeps \(scratch.committedBytes) bytes:"
+        + " \(kept.slabs) slabs, \(kept.liveObjects) objects live, \(kept.cachedObjects) cached"
+    }
+    return scratch.destroy() ? nil : "a new heap without blocks could not be destroyed"
+  }
+
+  private static func exercise(_ scratch: [Heap], seed: UInt64) -> ScratchResult {
     var random = RandomSource(seed: seed, stream: 78)
     var result = ScratchResult()
     let blocks = MappedArray<Block>(count: 256)
     defer { blocks.unmap() }
     for slot in 0..<blocks.count {
       let size = SizeMix.small.draw(&random).size
-      guard let memory = scratch.allocate(size: size) else {
+      guard let memory = scratch[slot % scratch.count].allocate(size: size) else {
         result.failure = "a new heap refused \(size) bytes"
         return result
       }
@@ -84,10 +99,10 @@ extension HeapAllocator {
           result.failure = "a new heap's \(block.description): byte \(wrong) changed"
           return result
         }
-        scratch.deallocate(block.pointer, size: block.size)
+        scratch[slot % scratch.count].deallocate(block.pointer, size: block.size)
         result.blocks += 1
       }
-      if random.once(in: 4) { _ = scratch.trim() }
+      if random.once(in: 4) { _ = scratch[part % scratch.count].trim() }
     }
     return result
   }

@@ -7,6 +7,8 @@ import Slab
 struct HeapAllocator: AllocatorUnderTest {
   let heap: Heap
   let mixesForms: Bool
+  /// Whether the heaps that are made beside this one are of all modes, or of this one's.
+  var mixesModes = false
 
   var name: String { "kalloc" }
   var shrinkingNeverFails: Bool { true }

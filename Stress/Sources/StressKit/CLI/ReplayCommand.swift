@@ -19,8 +19,8 @@ struct ReplayCommand: ParsableCommand {
     if let mode, !["rseq", "thread", "shared"].contains(mode) {
       throw Exit.badArgument("--mode takes rseq, thread or shared, not '\(mode)'")
     }
-    if let on, AllocatorName(rawValue: on) == nil {
-      throw Exit.badArgument("--on takes \(AllocatorName.listed), not '\(on)'")
+    if let on, !AllocatorName.replayed.contains(where: { $0.rawValue == on }) {
+      throw Exit.badArgument("--on takes \(AllocatorName.list(AllocatorName.replayed)), not '\(on)'")
     }
     if child { return try runChild() }
     if let json { try Output.checkWritable(json) }
@@ -39,7 +39,7 @@ struct ReplayCommand: ParsableCommand {
   }
 
   private func replay(_ file: String, _ header: TraceHeader) throws -> ReplayReport {
-    let names = on.map { [$0] } ?? AllocatorName.allCases.map(\.rawValue)
+    let names = on.map { [$0] } ?? AllocatorName.replayed.map(\.rawValue)
     var results: [String: [ReplayResult]] = [:]
     for _ in 0..<rounds {
       for name in names {

@@ -15,8 +15,12 @@ struct RunCommand: ParsableCommand {
   @Option(help: "Binding mode of the caches: rseq, thread or shared.") var mode: String?
   @Option(help: "Simulated NUMA nodes.") var nodes: Int?
   @Option(help: "Hard limit on the heap's committed bytes; K, M and G may follow.") var limit: String?
+  @Option(help: "Refuse one request in this many before it reaches the allocator, at random points.") var refuse: Int?
+  @Option(help: "Soak for this many hours: all scenarios again and again, and memory that must stay flat.")
+  var hours: Double?
   @Option(help: "Write the report as JSON to this file, too.") var json: String?
-  @Option(help: "The allocator to run on: kalloc, or system (the C library).") var allocator = AllocatorName.fallback
+  @Option(help: "The allocator to run on: kalloc, mixed (heaps of all modes), or system (the C library).")
+  var allocator = AllocatorName.fallback
     .rawValue
 
   mutating func run() throws {
@@ -63,6 +67,16 @@ struct RunCommand: ParsableCommand {
         throw Exit.badArgument("--limit takes a number of bytes of at least 16M, not '\(limit)'")
       }
       options.limit = bytes
+    }
+    if let refuse, refuse < 2 { throw Exit.badArgument("--refuse takes 2 or more, not \(refuse)") }
+    options.refuse = refuse
+    if let hours {
+      guard hours.isFinite, hours > 0, hours <= 1000 else {
+        throw Exit.badArgument("--hours takes a positive number up to 1000, not \(hours.brief)")
+      }
+      guard operations == nil else { throw Exit.badArgument("--hours and --operations exclude each other") }
+      options.hours = hours
+      options.seconds = hours * 3600
     }
     guard AllocatorName(rawValue: allocator) != nil else {
       throw Exit.badArgument("--allocator takes \(AllocatorName.listed), not '\(allocator)'")

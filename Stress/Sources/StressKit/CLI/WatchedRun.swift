@@ -12,7 +12,8 @@ struct WatchedRun: AllocatorUse {
     let progress = Progress {
       let place = runner.position.now
       let seconds = Double(cs_now() - start) / 1e9
-      return "\(seconds.fixed(1)) s\(total)  \(place.scenario) \(place.phase)/\(place.phases)"
+      let round = place.round > 0 ? "  round \(place.round)" : ""
+      return "\(seconds.fixed(1)) s\(total)\(round)  \(place.scenario) \(place.phase)/\(place.phases)"
         + "  \(runner.run.control.progress.grouped) operations" + (place.interrupted ? "  stopping" : "")
     }
     let report = runner.makeRun()

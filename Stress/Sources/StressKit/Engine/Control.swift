@@ -6,12 +6,15 @@ import CStress
 /// one step more, and everything that the coordinator reads afterwards it reads after having joined the workers.
 final class Control: Sendable {
   static let maximumWorkers = 1024
+  private static let firstWorker = 5
   private static let stride = 8  // words in a cache line: no worker's counter slows another's
 
-  private let words = MappedArray<UInt64>(count: (maximumWorkers + 3) * stride)
+  private let words = MappedArray<UInt64>(count: (maximumWorkers + firstWorker) * stride)
   private let phaseOver = 0
   private let stopped = 1
   private let refusable = 2
+  private let roundNumber = 3
+  private let earlier = 4
 
   deinit { words.unmap() }
 
@@ -27,6 +30,10 @@ final class Control: Sendable {
   /// Whether a refused request is part of the scenario.
   var mayRefuse: Bool { cs_load_relaxed(word(refusable)) != 0 }
 
+  /// How often the scenarios have been made before, in a soak. Only between phases.
+  var round: Int { Int(cs_load_relaxed(word(roundNumber))) }
+  func beginRound(_ number: Int) { cs_store_relaxed(word(roundNumber), UInt64(number)) }
+
   func beginPhase() { cs_store_relaxed(word(phaseOver), isStopped ? 1 : 0) }
   func endPhase() { cs_store_relaxed(word(phaseOver), 1) }
   func setMayRefuse(_ value: Bool) { cs_store_relaxed(word(refusable), value ? 1 : 0) }
@@ -37,12 +44,21 @@ final class Control: Sendable {
   }
 
   @inline(__always)
-  func setProgress(worker: Int, _ operations: Int) { cs_store_relaxed(word(3 + worker), UInt64(operations)) }
+  func setProgress(worker: Int, _ operations: Int) {
+    cs_store_relaxed(word(Self.firstWorker + worker), UInt64(operations))
+  }
 
   /// Operations of all workers of the scenario that runs, a moment ago.
   var progress: Int {
-    (0..<Self.maximumWorkers).reduce(0) { $0 &+ Int(truncatingIfNeeded: cs_load_relaxed(word(3 + $1))) }
+    (0..<Self.maximumWorkers).reduce(0) { $0 &+ Int(truncatingIfNeeded: cs_load_relaxed(word(Self.firstWorker + $1))) }
   }
 
-  func clearProgress() { for worker in 0..<Self.maximumWorkers { setProgress(worker: worker, 0) } }
+  /// Of all scenarios so far.
+  var progressInAll: Int { Int(truncatingIfNeeded: cs_load_relaxed(word(earlier))) &+ progress }
+
+  /// Between scenarios.
+  func clearProgress() {
+    cs_store_relaxed(word(earlier), UInt64(progressInAll))
+    for worker in 0..<Self.maximumWorkers { setProgress(worker: worker, 0) }
+  }
 }

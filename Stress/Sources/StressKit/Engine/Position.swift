@@ -6,6 +6,8 @@ final class Position: Sendable {
     var scenario = "start"
     var phase = 0
     var phases = 0
+    /// Of a soak; 0 in any other run.
+    var round = 0
     var interrupted = false
     var stalled = false
   }
@@ -20,6 +22,7 @@ final class Position: Sendable {
     cs_crash_message(
       "\nkstress: crashed in scenario \(name.rawValue), phase \(phase) of \(phases)\n  again: \(command)\n")
   }
+  func enterRound(_ round: Int) { place.withLock { $0.round = round } }
   func interrupt() { place.withLock { $0.interrupted = true } }
   func setStalled() { place.withLock { $0.stalled = true } }
 }

@@ -33,19 +33,32 @@ struct RunOptions: Codable, Equatable, Sendable {
   var nodes: Int?
   /// The hard limit on the heap's committed bytes.
   var limit: Int?
+  /// One request in this many is refused by the harness, at random points.
+  var refuse: Int?
+  /// Hours of a soak: the scenarios in rounds, instead of once in `seconds`.
+  var hours: Double?
+  /// Rounds of a soak, instead of `hours`.
+  var rounds: Int?
 
   /// Whether all forms of allocating and freeing are used, or only the usual ones (in a replay).
   var mixesForms = true
 
+  var isSoak: Bool { hours != nil || rounds != nil }
+
   /// The command that makes this run again.
   var command: String {
     var words = ["kstress run --seed \(seed) --threads \(threads)"]
-    if let operations { words.append("--operations \(operations)") } else { words.append("--seconds \(seconds.brief)") }
+    if let operations {
+      words.append("--operations \(operations)")
+    } else {
+      words.append(hours.map { "--hours \($0.brief)" } ?? "--seconds \(seconds.brief)")
+    }
     if allocator != "kalloc" { words.append("--allocator \(allocator)") }
     if scenarios.count < ScenarioName.allCases.count { words.append("--scenario \(scenarios.joined(separator: ","))") }
     if let mode { words.append("--mode \(mode)") }
     if let nodes { words.append("--nodes \(nodes)") }
     if let limit { words.append("--limit \(limit)") }
+    if let refuse { words.append("--refuse \(refuse)") }
     return words.joined(separator: " ")
   }
 }

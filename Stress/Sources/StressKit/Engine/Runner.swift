@@ -5,13 +5,23 @@ import CStress
 //
 //   for each scenario:  phase, check, phase, check, …, drain, check
 //   at the end:         trim; committed bytes as at the start
+//
+// A soak does all that again and again (`Runner+Soak.swift`).
 
 /// Makes one run. Externally synchronised; `stop` and `position` may be used from other threads meanwhile.
 final class Runner<Tested: AllocatorUnderTest>: Sendable {
   let run: RunContext<Tested>
   let position = Position()
+  /// Bytes of the process that are in memory now.
+  let resident: @Sendable () -> Int
 
-  init(_ allocator: Tested, _ options: RunOptions) { run = RunContext(allocator, options) }
+  init(
+    _ allocator: Tested, _ options: RunOptions,
+    resident: @escaping @Sendable () -> Int = { Int(cs_resident_bytes()) }
+  ) {
+    run = RunContext(allocator, options)
+    self.resident = resident
+  }
 
   /// Ends the run early: the workers finish their step, everything is given back and checked.
   func stop() {
@@ -27,11 +37,10 @@ final class Runner<Tested: AllocatorUnderTest>: Sendable {
     let cpuAtStart = cs_cpu_time()
     let start = cs_now()
     var latency = Latency()
-    let names = run.options.scenarios.compactMap(ScenarioName.init(rawValue:))
-    for (turn, name) in names.enumerated() where !run.control.isStopped {
-      let left = run.options.seconds - Double(cs_now() - start) / 1e9
-      make(name, seconds: max(0.05, left / Double(names.count - turn)), &report, &latency)
-      if position.isStalled { break }
+    if run.options.isSoak {
+      soak(committedAtStart, &report, &latency)
+    } else {
+      makeScenarios(seconds: run.options.seconds, &report, &latency)
     }
     report.seconds = Double(cs_now() - start) / 1e9
     report.cpuSeconds = Double(cs_cpu_time() - cpuAtStart) / 1e9
@@ -39,6 +48,17 @@ final class Runner<Tested: AllocatorUnderTest>: Sendable {
     report.finish(latency: latency, failures: run.failures, interrupted: position.isInterrupted)
     if let early = trafficAtStart, let late = run.allocator.traffic() { report.note(traffic: late - early) }
     return report
+  }
+
+  /// All scenarios, once, in `seconds`.
+  func makeScenarios(seconds: Double, _ report: inout Report, _ latency: inout Latency) {
+    let start = cs_now()
+    let names = run.options.scenarios.compactMap(ScenarioName.init(rawValue:))
+    for (turn, name) in names.enumerated() where !run.control.isStopped {
+      let left = seconds - Double(cs_now() - start) / 1e9
+      make(name, seconds: max(0.05, left / Double(names.count - turn)), &report, &latency)
+      if position.isStalled { break }
+    }
   }
 
   private func make(_ name: ScenarioName, seconds: Double, _ report: inout Report, _ latency: inout Latency) {

@@ -7,6 +7,9 @@ import CStress
 //   given back   content as stamped? granules still ours? then freed
 //   moved        content up to the smaller size as stamped; a refusal leaves the block, its content and its granules
 //
+// A worker may be told to refuse some of its own requests, at random points of its own stream (`refusesOnceIn`): the
+// allocator does not see them, the code behind them (boxes, vectors, the scenarios) sees a refusal like any other.
+//
 // The granules of a block are released *before* the call that gives it back, since another worker may own the memory
 // before that call returns. Only the calls themselves are timed.
 
@@ -21,6 +24,9 @@ final class Worker<Tested: AllocatorUnderTest>: @unchecked Sendable {
   var ledger = Ledger()
   var latency = Latency()
   let slots: MappedArray<Block>
+  /// One request in this many is refused before it reaches the allocator; 0: none.
+  var refusesOnceIn: Int
+  private var refusals: RandomSource
   private var serial: UInt64 = 0
 
   init(run: RunContext<Tested>, scenario: String, stream: Int, index: Int, slots: Int) {
@@ -28,7 +34,11 @@ final class Worker<Tested: AllocatorUnderTest>: @unchecked Sendable {
     self.scenario = scenario
     self.index = index
     self.slots = MappedArray(count: slots)
-    random = RandomSource(seed: run.options.seed, stream: UInt64(stream) << 32 | UInt64(index))
+    let place = UInt64(run.control.round) << 40 | UInt64(stream) << 32 | UInt64(index)
+    random = RandomSource(seed: run.options.seed, stream: place)
+    refusesOnceIn = run.options.refuse ?? 0
+    // Apart from the choices: those stay the same whatever is refused.
+    refusals = RandomSource(seed: ~run.options.seed, stream: place)
   }
 
   deinit { slots.unmap() }
@@ -39,7 +49,17 @@ final class Worker<Tested: AllocatorUnderTest>: @unchecked Sendable {
 
   // MARK: Calls
 
+  /// Whether this request is to be refused on purpose, and then counted as such.
+  func refusesOnPurpose() -> Bool {
+    guard refusesOnceIn > 0, refusals.once(in: refusesOnceIn) else { return false }
+    ledger.refused += 1
+    ledger.injected += 1
+    tick()
+    return true
+  }
+
   func allocate(size: Int, alignment: Int = 16, zeroed: Bool = false) -> Block {
+    if refusesOnPurpose() { return .none }
     let start = cs_now()
     let memory = run.allocator.allocate(size: size, alignment: alignment, zeroed: zeroed)
     latency.record(.allocate, cs_now() &- start)
@@ -52,6 +72,7 @@ final class Worker<Tested: AllocatorUnderTest>: @unchecked Sendable {
   }
 
   func allocatePages(order: Int) -> Block {
+    if refusesOnPurpose() { return .none }
     let start = cs_now()
     let memory = run.allocator.allocatePages(order: order)
     latency.record(.allocate, cs_now() &- start)
@@ -75,6 +96,7 @@ final class Worker<Tested: AllocatorUnderTest>: @unchecked Sendable {
 
   /// The block after a change of size: moved, or as it was where memory was refused, or none after a failed check.
   func reallocate(_ block: Block, size: Int) -> Block {
+    if refusesOnPurpose() { return block }
     guard verify(block), release(block) else { return .none }
     let start = cs_now()
     let resized = run.allocator.reallocate(

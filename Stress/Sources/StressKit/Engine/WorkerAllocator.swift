@@ -19,6 +19,7 @@ struct WorkerAllocator<Tested: AllocatorUnderTest>: Allocator {
     guard layout.size > 0 else { return layout.emptyBlock }
     let size = Self.usableSize(for: layout)
     let zeroed = flags.contains(.zero)
+    if worker.refusesOnPurpose() { throw .injected }
     let start = cs_now()
     let memory = worker.run.allocator.allocate(size: size, alignment: layout.alignment, zeroed: zeroed)
     worker.latency.record(.allocate, cs_now() &- start)
@@ -61,6 +62,7 @@ struct WorkerAllocator<Tested: AllocatorUnderTest>: Allocator {
     guard let block, old.size > 0, new.size > 0, old.alignment == new.alignment, !flags.contains(.zero) else {
       return try reallocateByMoving(block, from: old, to: new, flags: flags, node: node)
     }
+    if worker.refusesOnPurpose() { throw .injected }
     let (oldSize, newSize) = (Self.usableSize(for: old), Self.usableSize(for: new))
     let address = UInt(bitPattern: block)
     guard worker.release(address, oldSize, { "value of \(oldSize) bytes at \(block)" }) else { throw .outOfMemory }

@@ -12,6 +12,7 @@ extension Report {
     if let committedAtStart, let committedAtEnd {
       line("committed", "\(UInt64(committedAtStart).bytes) at the start, \(UInt64(committedAtEnd).bytes) at the end")
     }
+    if let soak { line("memory at rest", soak.text) }
     lines.append(contentsOf: [
       "",
       "  " + "scenario".padded(18) + "workers phases".padded(16) + "operations".rightAligned(14)

@@ -43,6 +43,8 @@ struct Report: Codable, Sendable {
   var committedAtEnd: Int?
   var bytesTrimmed = 0
   var peakResidentBytes: UInt64 = 0
+  /// Memory over the rounds of a soak.
+  var soak: Soak?
   var failures: [Failure] = []
   var failureCount = 0
 
@@ -70,10 +72,18 @@ struct Report: Codable, Sendable {
       let mixed = choices.reduce(UInt64(0)) { ($0 ^ $1) &* 0x100_0000_01B3 &+ $0 >> 7 }
       digest = String(mixed, radix: 16)
     }
+    books = books + sum
+    // A soak makes each scenario many times: one line for all of them.
+    if let index = scenarios.firstIndex(where: { $0.name == name.rawValue }) {
+      scenarios[index].phases += phases
+      scenarios[index].seconds += seconds
+      scenarios[index].books = scenarios[index].books + sum
+      scenarios[index].choices = nil
+      return
+    }
     scenarios.append(
       ScenarioResult(
         name: name.rawValue, workers: ledgers.count, phases: phases, seconds: seconds, books: sum, choices: digest))
-    books = books + sum
   }
 
   mutating func finish(latency merged: Latency, failures log: FailureLog, interrupted: Bool) {
@@ -89,7 +99,7 @@ struct Report: Codable, Sendable {
   mutating func note(traffic: AllocatorTraffic) {
     self.traffic = traffic
     let served = books.allocated + books.freed
-    if served > 0, traffic.mode != "shared" {
+    if served > 0, !traffic.mode.contains("shared") {
       magazineHitRate = max(0, 1 - Double(traffic.magazineMisses) / Double(served))
     }
   }

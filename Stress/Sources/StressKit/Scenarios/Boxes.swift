@@ -49,7 +49,12 @@ struct Boxes<Tested: AllocatorUnderTest>: Scenario {
   static var longestVector: Int { 16 * 1024 }
 
   init(_ run: RunContext<Tested>) {
-    workers = ScenarioName.boxes.workers(run, count: run.options.threads, slots: 0)
+    self.init(ScenarioName.boxes.workers(run, count: run.options.threads, slots: 0))
+  }
+
+  /// With the workers of another scenario.
+  init(_ workers: [Worker<Tested>]) {
+    self.workers = workers
     tables = workers.map { _ in Table() }
   }
 

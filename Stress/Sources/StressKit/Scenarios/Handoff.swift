@@ -22,8 +22,8 @@ struct Handoff<Tested: AllocatorUnderTest>: Scenario {
     rings = workers.map { _ in Ring(capacity: 1024) }
   }
 
-  func begin(_ worker: Worker<Tested>) { cs_pin(Int32(worker.index)) }
-  func end(_ worker: Worker<Tested>) { cs_pin(-1) }
+  func begin(_ worker: Worker<Tested>) { _ = cs_pin(Int32(worker.index)) }
+  func end(_ worker: Worker<Tested>) { _ = cs_pin(-1) }
 
   func step(_ worker: Worker<Tested>) {
     let target = worker.random.below(64) + 1

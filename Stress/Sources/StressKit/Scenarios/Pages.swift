@@ -8,8 +8,10 @@ struct Pages<Tested: AllocatorUnderTest>: Scenario {
     orders = run.allocator.pageOrders
   }
 
-  func step(_ worker: Worker<Tested>) {
-    let slot = worker.random.below(worker.slots.count)
+  func step(_ worker: Worker<Tested>) { Self.step(worker, orders) }
+
+  static func step(_ worker: Worker<Tested>, _ orders: ClosedRange<Int>) {
+    let slot = worker.random.below(min(worker.slots.count, 1024))
     // Small orders are the common ones; one in 16 is any order, the largest as likely as the smallest.
     let halving = min(orders.lowerBound + worker.random.next().trailingZeroBitCount, orders.upperBound)
     let uniform = orders.lowerBound + worker.random.below(orders.count)

@@ -51,7 +51,7 @@ extension Scenario {
 
 /// The scenarios by name, in the order in which a run makes them.
 enum ScenarioName: String, CaseIterable, Sendable {
-  case churn, handoff, burst, pages, boxes, exhaustion, threads, oversubscription, trim, heaps
+  case churn, handoff, burst, pages, boxes, exhaustion, faults, threads, oversubscription, onecpu, trim, heaps
 
   var summary: String {
     switch self {
@@ -61,10 +61,14 @@ enum ScenarioName: String, CaseIterable, Sendable {
     case .pages: "page blocks of all orders, straight from the page level"
     case .boxes: "boxes and vectors: typed values that are made, moved, grown and dropped"
     case .exhaustion: "up to a hard limit and over it: refusals change nothing, and what is freed can be had again"
+    case .faults:
+      "refusals at random points: the limit moves up and down under all workers, and they refuse by themselves"
     case .threads: "threads that come, allocate and go; their blocks are freed by later ones"
     case .oversubscription: "64 threads on the cores there are, preempted anywhere"
+    case .onecpu: "all threads on one CPU, so that they share its caches and are preempted inside them"
     case .trim: "churn while another thread trims, reads the statistics, and creates and destroys heaps"
-    case .heaps: "heaps that begin with several threads at once, and end, while others do the same"
+    case .heaps:
+      "heaps of one mode or of several, which the same threads begin on at once, and end, while others do so, too"
     }
   }
 
@@ -76,8 +80,10 @@ enum ScenarioName: String, CaseIterable, Sendable {
     case .pages: Pages(run)
     case .boxes: Boxes(run)
     case .exhaustion: Exhaustion(run)
+    case .faults: Faults(run)
     case .threads: ThreadChurn(run)
     case .oversubscription: Churn(run, name: self, workers: max(64, run.options.threads), mix: .small)
+    case .onecpu: OneCPU(run)
     case .trim: TrimWhileRunning(run)
     case .heaps: ScratchHeaps(run)
     }

@@ -4,7 +4,7 @@ import Synchronization
 struct Failure: Codable, Equatable, Sendable {
   enum Kind: String, Codable, Sendable {
     case content, overlap, ownership, alignment, zeroing, usableSize, refusal, conservation, limit, structure
-    case leftover, scratchHeap, stalled
+    case leftover, scratchHeap, affinity, growth, stalled
   }
   var kind: Kind
   var what: String

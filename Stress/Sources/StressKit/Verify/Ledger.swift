@@ -6,8 +6,10 @@ struct Ledger: Codable, Equatable, Sendable {
   var allocated = 0
   var freed = 0
   var reallocated = 0
-  /// Requests that were refused: expected at a limit only.
+  /// Requests that were refused: expected at a limit only, and where the worker refuses by itself.
   var refused = 0
+  /// Of those, the ones that the worker refused on purpose.
+  var injected = 0
   var bytesAllocated = 0
   var bytesFreed = 0
   /// Blocks whose content was compared with what was written, and the bytes compared.
@@ -26,7 +28,8 @@ struct Ledger: Codable, Equatable, Sendable {
     Self(
       allocated: left.allocated + right.allocated, freed: left.freed + right.freed,
       reallocated: left.reallocated + right.reallocated, refused: left.refused + right.refused,
-      bytesAllocated: left.bytesAllocated + right.bytesAllocated, bytesFreed: left.bytesFreed + right.bytesFreed,
+      injected: left.injected + right.injected, bytesAllocated: left.bytesAllocated + right.bytesAllocated,
+      bytesFreed: left.bytesFreed + right.bytesFreed,
       blocksChecked: left.blocksChecked + right.blocksChecked, bytesChecked: left.bytesChecked + right.bytesChecked,
       zeroChecks: left.zeroChecks + right.zeroChecks, granulesHeld: left.granulesHeld + right.granulesHeld)
   }

@@ -53,10 +53,16 @@ struct ShadowMap: Sendable {
   }
 
   func unmap() {
+    forget()
+    leaves.unmap()
+  }
+
+  /// Forgets every granule and gives the memory back. Only while no thread claims or releases.
+  func forget() {
     for leaf in 0..<leaves.count where leaves[leaf] != 0 {
       cs_unmap(UnsafeMutableRawPointer(bitPattern: UInt(leaves[leaf]))!, Self.leafWords * 8)
+      leaves[leaf] = 0
     }
-    leaves.unmap()
   }
 
   static func granules(_ address: UInt, _ size: Int) -> Int {
