@@ -1,4 +1,4 @@
-// An allocator that is broken on purpose, to see that the storm finds it.
+// Allocators that are broken on purpose, to see that the proofs find it.
 
 #define _GNU_SOURCE
 #include <sched.h>
@@ -32,4 +32,24 @@ static void push(void *context, void *block, size_t size) {
 cp_allocator cp_plain_stacks(const cp_allocator *under) {
   inner = *under;
   return (cp_allocator){.allocate = pop, .release = push};
+}
+
+static uint32_t lock;
+
+static void *locked_allocate(void *context, size_t size) {
+  cp_spin_lock(&lock);
+  void *block = inner.allocate(inner.context, size);
+  cp_spin_unlock(&lock);
+  return block;
+}
+
+static void locked_release(void *context, void *block, size_t size) {
+  cp_spin_lock(&lock);
+  inner.release(inner.context, block, size);
+  cp_spin_unlock(&lock);
+}
+
+cp_allocator cp_spin_locked(const cp_allocator *under) {
+  inner = *under;
+  return (cp_allocator){.allocate = locked_allocate, .release = locked_release};
 }

@@ -100,7 +100,10 @@ cp_place cp_step(pid_t victim, uint64_t count) {
   return place;
 }
 
-cp_place cp_interrupt(pid_t victim, int signal) { return go_on(victim, signal); }
+cp_place cp_interrupt(pid_t victim) {
+  breakpoints(victim, victim_end(), 0);
+  return go_on(victim, SIGUSR1);
+}
 
 // What the assembler leaves for the kernel, see the kernel's documentation of rseq.
 typedef struct {
@@ -164,7 +167,7 @@ bool cp_is_end(cp_place place) { return true; }
 cp_place cp_await_victim(pid_t victim) { return (cp_place){CP_GONE, 0}; }
 cp_place cp_run_to(pid_t victim, uint64_t address, uint32_t count) { return (cp_place){CP_GONE, 0}; }
 cp_place cp_step(pid_t victim, uint64_t count) { return (cp_place){CP_GONE, 0}; }
-cp_place cp_interrupt(pid_t victim, int signal) { return (cp_place){CP_GONE, 0}; }
+cp_place cp_interrupt(pid_t victim) { return (cp_place){CP_GONE, 0}; }
 size_t cp_record(pid_t victim, bool through, uint64_t *addresses, size_t limit) { return 0; }
 size_t cp_section_count(void) { return 0; }
 uint64_t cp_section_start(size_t index) { return 0; }
@@ -189,6 +192,21 @@ char *swift_demangle(const char *name, size_t length, char *buffer, size_t *byte
 bool cp_demangle(const char *name, char *buffer, size_t bytes) {
   return swift_demangle && swift_demangle(name, strlen(name), buffer, &bytes, 0) != NULL;
 }
+
+static void (*interrupt_handler)(void *);
+static void *interrupt_context;
+
+static void interrupted(int signal) { interrupt_handler(interrupt_context); }
+
+void cp_on_interrupt(void (*handler)(void *), void *context) {
+  interrupt_handler = handler;
+  interrupt_context = context;
+  struct sigaction action = {.sa_handler = interrupted};
+  sigemptyset(&action.sa_mask);
+  sigaction(SIGUSR1, &action, NULL);
+}
+
+void cp_live_at_most(unsigned seconds) { alarm(seconds); }
 
 typedef struct {
   void (*body)(void *, int);

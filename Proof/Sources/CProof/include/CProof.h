@@ -122,6 +122,9 @@ void cp_on_tick(void (*_Nullable handler)(int thread));
 /// sequence. Two threads of one CPU may pop the same block. `context` is static.
 cp_allocator cp_plain_stacks(const cp_allocator *_Nonnull inner);
 
+/// Over `inner`: a lock that waits, around every operation.
+cp_allocator cp_spin_locked(const cp_allocator *_Nonnull inner);
+
 // MARK: Marks for debuggers
 
 /// Functions around an operation that a debugger steps through.

@@ -27,7 +27,11 @@ cp_place cp_step(pid_t victim, uint64_t count);
 /// Whether the operation has ended there.
 bool cp_is_end(cp_place place);
 /// Lets it go on with a signal, whose handler runs at once, to the end of its operation.
-cp_place cp_interrupt(pid_t victim, int signal);
+cp_place cp_interrupt(pid_t victim);
+/// What that handler calls.
+void cp_on_interrupt(void (*_Nonnull handler)(void *_Nullable), void *_Nullable context);
+/// Ends this process after so many seconds.
+void cp_live_at_most(unsigned seconds);
 
 /// Steps through the whole operation and writes down the address of each instruction that is about to be executed, up to `limit`.
 /// With `through` restartable sequences are run through without a stop, of which the first instruction is written down; without

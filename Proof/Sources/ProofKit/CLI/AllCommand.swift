@@ -24,6 +24,9 @@ struct AllCommand: ParsableCommand {
     try prove("suspend", "a thread stopped for good blocks nobody and takes no more than its bound with it") {
       try Suspend(options: .parse(["--points", quick ? "3" : "32"])).run()
     }
+    try prove("interrupt", "a handler at any instruction of the allocator uses it, and nothing is lost") {
+      try Suspend(options: .parse(["--points", quick ? "2" : "16"]), interrupting: true).run()
+    }
     try prove("storm", "no operation is lost or done twice, however often it is aborted; retries are bounded") {
       try Storm(options: .parse(short + (quick ? ["--no-gdb"] : []))).run()
     }

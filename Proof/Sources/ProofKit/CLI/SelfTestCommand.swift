@@ -12,22 +12,38 @@ struct SelfTestCommand: ParsableCommand {
 }
 
 enum SelfTest {
-  /// Returns what was not found.
+  /// Prints what was found. Returns what was not.
   static func run() throws -> [String] {
-    var failures: [String] = []
+    var table = Table("broken on purpose", "proof", "found")
+    var missed: [String] = []
+    func expect(_ what: String, _ proof: String, _ found: String?) {
+      table.add(what, proof, found ?? "NOT FOUND")
+      if found == nil { missed.append("\(proof) does not find \(what)") }
+    }
     if cp_can_trace() {
-      let path = Path.all.first { $0.name == "allocate: refills from slabs" }!
-      let report = try Suspension(
-        path: path, mode: .rseq, symbols: Symbols(), points: 40, seed: 1, limit: 1500, waits: true
+      let symbols = try Symbols()
+      let refill = Path.all.first { $0.name == "allocate: refills from slabs" }!
+      let waiting = try Suspension(
+        path: refill, mode: .rseq, symbols: symbols, points: 40, seed: 1, limit: 1500, waits: true
       ).run()
-      print("suspend over a spin lock: \(report.failures.first ?? "nothing found")")
-      if !report.failures.contains(where: { $0.contains("did not finish") }) {
-        failures.append("suspend did not find that others wait for a stopped thread")
-      }
+      expect("a spin lock", "suspend", waiting.failures.first { $0.contains("did not finish") })
+      let hoarding = try Suspension(
+        path: .hoarding, mode: .rseq, symbols: symbols, points: 200, seed: 1, limit: 20_000
+      ).run()
+      expect("more in hand than a magazine", "suspend", hoarding.failures.first { $0.contains("objects lost") })
     }
     let storm = try Storm.run(.plainStacks, .all, StormOptions.parse(["--seconds", "10"]))
-    print("storm over stacks that are not restartable: \(storm.outcome)")
-    if storm.outcome == .survived { failures.append("the storm did not find that pop is not restartable") }
-    return failures
+    expect("a pop that is not restartable", "storm", SelfTest.fault(storm))
+    for kind in [Workload.Kind.signals, .fork] {
+      let run = try Contender.kalloc(.spinLocked).run(Workload(kind: kind, seconds: 1, childLimit: 1000))
+      expect("a spin lock", kind.rawValue, SelfTest.fault(run))
+    }
+    print(table.text)
+    return missed
+  }
+
+  private static func fault(_ run: Run) -> String? {
+    if case .wrong(let text) = run.outcome { return text }
+    return run.outcome == .survived ? nil : run.outcome.word
   }
 }

@@ -26,6 +26,7 @@ struct RunCommand: ParsableCommand {
     let subject = try HeapSubject(mode: name.mode, threads: Int(threads))
     var table = try name == .mixed ? MixedSubject(threads: Int(threads)).table : subject.table
     if name == .plainStacks { table = cp_plain_stacks(&table) }
+    if name == .spinLocked { table = cp_spin_locked(&table) }
     var result = cp_result()
     switch kind {
     case "signals":

@@ -60,6 +60,18 @@ struct Loss {
     objects = max(objects, 0)
   }
 
+  /// `found`, where a handler interrupted the operation and it went on: nothing is lost.
+  init(_ found: Books, interrupted after: Books) {
+    objects = abs(found.live - after.live)
+    bytes = max(abs(found.unexplained - after.unexplained), abs(found.found - after.found))
+    if !found.isValid {
+      fault = "validate finds a fault"
+    } else if objects > 0 || bytes > 0 || found.stuck > 0 {
+      fault =
+        "\(objects) objects, \(bytes) bytes, \(found.stuck) cached pointers are not where they were without the handler"
+    }
+  }
+
   /// Objects and pages that stay in caches: in `thread` mode those on the stopped thread's own stack; in a drain those on the
   /// stacks that it had stopped.
   static func stuckBound(_ path: Path, _ mode: SubjectName) -> Int {

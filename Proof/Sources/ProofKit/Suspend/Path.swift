@@ -74,6 +74,17 @@ struct Path {
     }
   }
 
+  /// Broken on purpose: takes more than a magazine's worth into its hands before it gives it back.
+  static var hoarding: Path {
+    Path(name: "hoards", prepare: { try $0.allocate(20) }) { context in
+      let operand = Operand.at(context)
+      withUnsafeTemporaryAllocation(of: UnsafeMutableRawPointer?.self, capacity: 80) { blocks in
+        for index in 0..<80 { blocks.initializeElement(at: index, to: operand.pointee.heap.allocate(size: 512)) }
+        for index in 0..<80 { if let block = blocks[index] { operand.pointee.heap.deallocate(block, size: 512) } }
+      }
+    }
+  }
+
   // MARK: All of them
 
   static var all: [Path] { objects + frees + pages + large + caches }

@@ -32,9 +32,19 @@ struct SuspendCommand: ParsableCommand {
   mutating func run() throws { try Verdict.end(Suspend(options: options).run()) }
 }
 
+struct InterruptCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "interrupt",
+    abstract: "A signal handler uses the allocator at each of its instructions; nothing may be lost.")
+  @OptionGroup var options: SuspendOptions
+
+  mutating func run() throws { try Verdict.end(Suspend(options: options, interrupting: true).run()) }
+}
+
 /// All paths in all modes, one table.
 struct Suspend {
   let options: SuspendOptions
+  var interrupting = false
 
   /// Prints the table. Returns what failed.
   func run() throws -> [String] {
@@ -44,7 +54,8 @@ struct Suspend {
     }
     let symbols = try Symbols()
     var table = Table(
-      "a thread stopped for good", "mode", "instructions", "stop points", "of", "trials", "objects lost",
+      interrupting ? "a handler at each place" : "a thread stopped for good", "mode", "instructions", "stop points",
+      "of", "trials", "objects lost",
       "left in caches", "KiB lost",
       "steps, aborted", "verdict")
     var failures: [String] = []
@@ -52,8 +63,8 @@ struct Suspend {
     for path in Path.all where options.path.isEmpty || path.name.contains(options.path) {
       for mode in try options.modes {
         let report = try Suspension(
-          path: path, mode: mode, symbols: symbols, points: options.points == 0 ? .max / 64 : options.points,
-          seed: options.seed, limit: Int32(options.limit * 1000)
+          path: path, mode: mode, symbols: symbols, points: options.points == 0 ? 4096 : options.points,
+          seed: options.seed, limit: Int32(options.limit * 1000), interrupting: interrupting
         ).run()
         all.append(report)
         if options.progress {
@@ -64,23 +75,24 @@ struct Suspend {
           path.name, mode.rawValue,
           report.instructions.grouped + (report.instructions == Suspension.recordLimit ? "+" : ""),
           "\(report.exercised.count)", "\(report.places.count)", "\(report.trials)",
-          "\(report.objectsLost) ≤ \(path.magazine)", "\(report.stuck)",
-          "\(report.bytesLost >> 10) ≤ \(Loss.bytesBound(path) >> 10)",
+          interrupting ? "\(report.objectsLost)" : "\(report.objectsLost) ≤ \(path.magazine)", "\(report.stuck)",
+          interrupting ? "\(report.bytesLost >> 10)" : "\(report.bytesLost >> 10) ≤ \(Loss.bytesBound(path) >> 10)",
           report.steps == 0 ? "" : report.steps.grouped, report.failures.isEmpty ? "ok" : "FAILED")
       }
     }
     print(table.text)
-    print(Suspend.total(all))
+    print(total(all))
     if options.functions { print(Suspend.functions(all, symbols)) }
     return failures
   }
 
-  private static func total(_ reports: [PathReport]) -> String {
+  private func total(_ reports: [PathReport]) -> String {
     let exercised = reports.reduce(into: Set<UInt64>()) { $0.formUnion($1.exercised) }
     let places = reports.reduce(into: Set<UInt64>()) { $0.formUnion($1.places) }
     let trials = reports.reduce(0) { $0 + $1.trials }
-    return "suspend: \(exercised.count.grouped) of \(places.count.grouped) different instructions of the allocator, "
-      + "in \(trials.grouped) processes with a thread stopped for good"
+    return
+      "\(interrupting ? "interrupt" : "suspend"): \(exercised.count.grouped) of \(places.count.grouped) different instructions of the allocator, "
+      + "in \(trials.grouped) processes with a thread \(interrupting ? "interrupted there" : "stopped for good")"
   }
 
   /// For each function how many of its instructions a thread was stopped at.

@@ -31,6 +31,8 @@ struct Suspension {
   let seed: UInt64
   /// Milliseconds for the others.
   let limit: Int32
+  /// Not left where it was stopped: a signal handler allocates and frees there, and the operation goes on.
+  var interrupting = false
   /// Over a subject that waits for a lock: broken on purpose.
   var waits = false
 
@@ -51,7 +53,8 @@ struct Suspension {
     let recorded = trial.record(through: true, limit: Suspension.recordLimit)
     report.instructions = recorded.count
     let aborted =
-      mode == .rseq && points >= 16 && !path.drains ? trial.record(through: false, limit: Suspension.recordLimit) : []
+      mode == .rseq && points >= 16 && !path.drains && !interrupting
+      ? trial.record(through: false, limit: Suspension.recordLimit) : []
     report.steps = aborted.count
     if aborted.count == Suspension.recordLimit {
       report.failures.append("\(path.name), \(mode.rawValue): does not end within \(aborted.count) single steps")
@@ -69,7 +72,7 @@ struct Suspension {
   }
 
   private func take(_ trial: Trial, _ stop: Trial.Stop, _ before: Books, _ after: Books, _ report: inout PathReport) {
-    let outcome = trial.run(stop)
+    let outcome = trial.run(stop, interrupting: interrupting)
     if case .notReached = outcome { return }
     report.trials += 1
     if case .at(let address, _) = stop { report.exercised.insert(address) }
@@ -78,7 +81,9 @@ struct Suspension {
     if case .at(let address, _) = stop { place = address }
     switch outcome {
     case .books(let found):
-      let loss = Loss(found, before: before, after: after, path: path, mode: mode)
+      let loss =
+        interrupting
+        ? Loss(found, interrupted: after) : Loss(found, before: before, after: after, path: path, mode: mode)
       report.objectsLost = max(report.objectsLost, loss.objects)
       report.bytesLost = max(report.bytesLost, loss.bytes)
       report.stuck = max(report.stuck, found.stuck)
@@ -89,7 +94,8 @@ struct Suspension {
     }
     if let fault {
       report.failures.append(
-        "\(path.name), \(mode.rawValue), stopped at \(symbols.describe(place)) (\(stop)): \(fault)")
+        "\(path.name), \(mode.rawValue), \(interrupting ? "interrupted" : "stopped") at \(symbols.describe(place)) (\(stop)): \(fault)"
+      )
     }
   }
 
@@ -111,10 +117,10 @@ struct Suspension {
     }
     var random = SplitMix(state: seed)
     let first = report.places.sorted().map { Trial.Stop.at($0, 1) }.shuffled(using: &random)
-    let repeated = later.shuffled(using: &random).prefix(max(points / 8, 4))
+    let repeated = later.shuffled(using: &random).prefix(min(max(points / 8, 4), 64))
     var stepped: [Trial.Stop] = []
     if aborted.count > 1 {
-      for _ in 0..<max(points / 32, 2) {
+      for _ in 0..<min(max(points / 32, 2), 8) {
         stepped.append(.steps(UInt64.random(in: 1..<UInt64(aborted.count), using: &random)))
       }
     }

@@ -14,7 +14,7 @@ struct Trial {
   static let crew = 3
   static let operations = 300
 
-  enum Stop {
+  enum Stop: CustomStringConvertible {
     /// Before the operation.
     case before
     /// Before the instruction at an address, the n-th time that it comes to it.
@@ -23,6 +23,15 @@ struct Trial {
     case steps(UInt64)
     /// After the operation.
     case after
+
+    var description: String {
+      switch self {
+      case .before: "before it"
+      case .at(_, let count): "pass \(count)"
+      case .steps(let count): "after \(count) single steps"
+      case .after: "after it"
+      }
+    }
   }
 
   enum Outcome {
@@ -44,7 +53,9 @@ struct Trial {
     (shared + index * 128).assumingMemoryBound(to: UInt32.self)
   }
 
-  func run(_ stop: Stop) -> Outcome {
+  /// - Parameter interrupting: the victim is not left there: a signal handler uses the allocator at that place, then the
+  ///   operation goes on to its end.
+  func run(_ stop: Stop, interrupting: Bool = false) -> Outcome {
     for index in 0..<4 { word(index).pointee = 0 }
     let victim = start(withCrew: true)
     defer { _ = cp_kill(victim) }
@@ -59,6 +70,10 @@ struct Trial {
       place = cp_step(victim, count)
       if cp_is_end(place) { return .notReached }
     case .after: place = cp_run_to(victim, 0, 1)
+    }
+    if interrupting && place.how == CP_AT {
+      let end = cp_interrupt(victim)
+      if !cp_is_end(end) { return .wrong("the operation did not end after the handler", at: place.address) }
     }
     if place.how == CP_GONE { return .wrong("the victim ended", at: place.address) }
     cp_set(go, 1)
@@ -100,6 +115,12 @@ struct Trial {
           Trial.work(context!.assumingMemoryBound(to: Trial.self).pointee, Int(index))
         }, context)
     }
+    cp_live_at_most(60)
+    cp_on_interrupt(
+      { context in
+        let operand = Operand.at(context).pointee
+        if !CrewWork(operand: operand, size: operand.size > 32768 ? 512 : operand.size, index: 2).run(60) { cp_exit(3) }
+      }, operand)
     cp_victim(path.operate, operand)
   }
 
