@@ -24,14 +24,14 @@ let package = Package(
     .default(enabledTraits: ["NUMA"]),
   ],
   targets: [
-    .target(name: "KAllocAtomics"),
+    .target(
+      name: "KAllocAtomics",
+      dependencies: [.target(name: "CNUMA", condition: .when(platforms: [.linux], traits: ["NUMA"]))],
+      cSettings: [.define("KA_NUMA", .when(platforms: [.linux], traits: ["NUMA"]))]),
     .systemLibrary(name: "CNUMA", pkgConfig: "numa", providers: [.apt(["libnuma-dev"])]),
     .target(
       name: "Slab",
-      dependencies: [
-        "KAllocAtomics",
-        .target(name: "CNUMA", condition: .when(platforms: [.linux], traits: ["NUMA"])),
-      ],
+      dependencies: ["KAllocAtomics"],
       swiftSettings: core),
     .target(name: "KAlloc", dependencies: ["Slab", "KAllocAtomics"], swiftSettings: core),
     .target(name: "KBoxed", dependencies: ["KAlloc"], swiftSettings: core),

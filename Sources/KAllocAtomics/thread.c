@@ -30,19 +30,33 @@ static void thread_ends(void *number) {
   ka_thread_slot_release((int32_t)((intptr_t)number - 1));
 }
 
+#if defined(__GLIBC__)
+// The values of glibc's first 32 keys stand in the thread itself; for others `pthread_setspecific` allocates.
+static bool stores_without_malloc(pthread_key_t key) { return key < 32; }
+#else
+static bool stores_without_malloc(pthread_key_t key) { return true; }
+#endif
+
 // A thread that finds the key being made by another goes without a slot for now: nobody waits.
 static bool exit_key_ready(void) {
   uint32_t state = __atomic_load_n(&exit_key_state, __ATOMIC_ACQUIRE);
   if (state == 0 && ka_u32_cas_acquire(&exit_key_state, 0, 1) == 0) {
     state = pthread_key_create(&exit_key, thread_ends) == 0 ? 2 : 3;
+    if (state == 2 && !stores_without_malloc(exit_key)) {
+      pthread_key_delete(exit_key);
+      state = 3;
+    }
     __atomic_store_n(&exit_key_state, state, __ATOMIC_RELEASE);
   }
   return state == 2;
 }
 
+// Early, so that the key is one of the first. Where it is not, no thread has a slot, and the shared path serves.
+__attribute__((constructor(101))) static void claim_exit_key(void) { exit_key_ready(); }
+
 int32_t ka_thread_slot(void) {
   if (slot != SLOT_NONE) return slot >= 0 ? slot : -1;
-  slot = SLOT_CLAIMING;  // a signal handler, or pthread_setspecific's own malloc, goes without
+  slot = SLOT_CLAIMING;  // a signal handler goes without
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
   int32_t found = SLOT_NONE;
   if (exit_key_ready()) {

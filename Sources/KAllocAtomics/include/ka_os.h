@@ -38,6 +38,15 @@ void ka_os_no_huge_pages(void *_Nonnull address, size_t bytes);
 /// One more than the highest CPU number that this machine can ever have, or a larger number where that is unknown.
 uint32_t ka_os_cpu_limit(void);
 
+/// The machine's NUMA nodes, up to the highest number, at most 64; 1 where there is no NUMA or no libnuma.
+uint32_t ka_numa_nodes(void);
+
+/// The node that a CPU is on. Only where there are several nodes, as the next.
+uint32_t ka_numa_node_of_cpu(uint32_t cpu);
+
+/// How far memory on `right` is from a CPU on `left`, in the unit of the ACPI tables: 10 is local, 255 unknown.
+uint32_t ka_numa_distance(uint32_t left, uint32_t right);
+
 /// Bytes of physical memory; 0 where unknown.
 uint64_t ka_os_physical_bytes(void);
 

@@ -31,11 +31,10 @@ static inline bool ka_sections_usable(void) {
 #endif
 }
 
-#if defined(__linux__) && defined(__x86_64__)
-#include "ka_rseq_x86_64.h"
-#elif defined(__linux__) && defined(__aarch64__)
 #include "ka_rseq_aarch64.h"
-#else
+#include "ka_rseq_x86_64.h"
+
+#if !defined(__linux__)
 
 KA_INLINE uint64_t ka_section_pop(ka_heap *_Nonnull heap, uint64_t stack) { return 0; }
 KA_INLINE bool ka_section_push(ka_heap *_Nonnull heap, uint64_t stack, uint64_t object) { return false; }

@@ -1,21 +1,17 @@
 #if NUMA && os(Linux)
-  import CNUMA
+  import KAllocAtomics
 
-  /// The machine's nodes as libnuma reads them from the kernel.
-  ///
-  /// libnuma allocates with malloc, so these are called while a heap is made and at no other time.
+  /// The machine's nodes as libnuma reads them from the kernel, before the program begins.
   enum SystemTopology {
     /// Nodes up to the highest number; 1 where the kernel has no NUMA.
-    static var nodeCount: Int { numa_available() < 0 ? 1 : Int(numa_max_node()) + 1 }
+    static var nodeCount: Int { Int(ka_numa_nodes()) }
 
-    static func node(ofCPU cpu: Int, nodeCount: Int) -> NodeIndex {
-      NodeIndex(min(max(Int(numa_node_of_cpu(Int32(truncatingIfNeeded: cpu))), 0), nodeCount - 1))
+    static func node(ofCPU cpu: Int) -> NodeIndex {
+      NodeIndex(Int(ka_numa_node_of_cpu(UInt32(truncatingIfNeeded: cpu))))
     }
 
     static func distance(_ left: NodeIndex, _ right: NodeIndex) -> Int {
-      // 0 where the kernel's table has no entry: as far as anything.
-      let found = numa_distance(Int32(left.rawValue), Int32(right.rawValue))
-      return found > 0 ? Int(found) : 255
+      Int(ka_numa_distance(UInt32(truncatingIfNeeded: left.rawValue), UInt32(truncatingIfNeeded: right.rawValue)))
     }
   }
 #endif

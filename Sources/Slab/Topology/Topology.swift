@@ -32,7 +32,7 @@ public struct Topology: Equatable, Sendable {
   /// The node that a CPU is on.
   public func node(ofCPU cpu: Int) -> NodeIndex {
     #if NUMA && os(Linux)
-      if isReal { return SystemTopology.node(ofCPU: cpu, nodeCount: nodeCount) }
+      if isReal { return SystemTopology.node(ofCPU: cpu) }
     #endif
     return NodeIndex(cpu % nodeCount)
   }
