@@ -38,7 +38,7 @@ let package = Package(
     .target(name: "CTestSupport", path: "Tests/CTestSupport"),
     .testTarget(name: "TestSupport", dependencies: ["CTestSupport"]),
     .testTarget(name: "SlabTests", dependencies: ["Slab", "KAllocAtomics", "TestSupport", "CTestSupport"]),
-    .testTarget(name: "PagesTests", dependencies: ["Slab", "KAllocAtomics"]),
+    .testTarget(name: "PagesTests", dependencies: ["Slab", "KAllocAtomics", "TestSupport"]),
     .testTarget(name: "AllocatorTesting", dependencies: ["KAlloc"]),
     .testTarget(name: "KAllocTests", dependencies: ["KAlloc", "AllocatorTesting"]),
     .testTarget(name: "KBoxedTests", dependencies: ["KBoxed", "AllocatorTesting"]),

@@ -2,6 +2,8 @@ import Glibc
 import KAllocAtomics
 import Testing
 
+import func TestSupport.scaled
+
 @testable import Slab
 
 /// Runs `body` on `count` threads and waits for them.
@@ -147,7 +149,7 @@ private let threads = 8
     let region = arena.region
     let ownership = Ownership(region)
     onThreads(threads) {
-      churn(region, ownership, $0, seed: seed &+ UInt64(round), steps: 1200, budget: 1500, mix: Mix())
+      churn(region, ownership, $0, seed: seed &+ UInt64(round), steps: scaled(1200), budget: 1500, mix: Mix())
     }
     #expect(ownership.faults == 0, "replay: KALLOC_SEED=\(seed)")
     let fault = region.validate()
@@ -165,7 +167,7 @@ private let threads = 8
     let ownership = Ownership(region)
     onThreads(threads) {
       churn(
-        region, ownership, $0, seed: seed &+ UInt64(round), steps: 2000, budget: 250,
+        region, ownership, $0, seed: seed &+ UInt64(round), steps: scaled(2000), budget: 250,
         mix: Mix(large: round % 2 == 0, purge: false))
     }
     #expect(ownership.faults == 0, "replay: KALLOC_SEED=\(seed)")

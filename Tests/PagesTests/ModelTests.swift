@@ -1,6 +1,8 @@
 import KAllocAtomics
 import Testing
 
+import func TestSupport.scaled
+
 @testable import Slab
 
 /// What the allocator should be: one Bool per frame, and no cleverness.
@@ -185,7 +187,7 @@ extension Oracle {
     let shape = Random(seed: ~seed).state
     let arena = try Arena(
       reservedFrames: 1 + Int(shape % 4000), offset: Int(shape >> 20) % 512)
-    run(arena, seed: seed, steps: 1500, reserved: true)
+    run(arena, seed: seed, steps: scaled(1500), reserved: true)
   }
 }
 
@@ -195,6 +197,6 @@ extension Oracle {
     let seed = ka_os_environment("KALLOC_SEED") == nil ? random.next() : testSeed()
     let shape = Random(seed: ~seed).state
     let arena = try Arena(givenFrames: 1 + Int(shape % 4000), shift: 4, offset: Int(shape >> 20) % 512)
-    run(arena, seed: seed, steps: 1500, reserved: false)
+    run(arena, seed: seed, steps: scaled(1500), reserved: false)
   }
 }

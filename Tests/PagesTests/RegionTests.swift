@@ -2,6 +2,8 @@ import Glibc
 import KAllocAtomics
 import Testing
 
+import func TestSupport.scaled
+
 @testable import Slab
 
 @Test(arguments: [1, 2, 5, 63, 64, 65, 511, 512, 513, 700, 1024, 2000], [0, 1, 63, 100, 511])
@@ -162,7 +164,7 @@ func `a reserved range of any length and place gives exactly its frames`(frames:
 }
 
 @Test func `a large region touches few pages of its metadata`() throws {
-  let arena = try Arena(reservedFrames: 1 << 26)  // 256 GiB
+  let arena = try Arena(reservedFrames: scaled(1 << 26))  // 256 GiB
   let region = arena.region
   for _ in 0..<100 { _ = region.allocate(frames: 7) }
   _ = region.statistics()
@@ -172,7 +174,7 @@ func `a reserved range of any length and place gives exactly its frames`(frames:
   var resident = [UInt8](repeating: 0, count: pages)
   #expect(mincore(mapping, pages * 4096, &resident) == 0)
   let touched = resident.reduce(0) { $0 + Int($1 & 1) }
-  #expect(pages > 4000 && touched <= 4, "\(touched) of \(pages)")
+  #expect(pages > scaled(4000) && touched <= 4, "\(touched) of \(pages)")
 }
 
 @Test func `the last frames are for those who may use the reserve`() throws {

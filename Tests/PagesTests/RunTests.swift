@@ -1,6 +1,8 @@
 import KAllocAtomics
 import Testing
 
+import func TestSupport.scaled
+
 @testable import Slab
 
 @Test func `a planted run is found among random bits, wherever it lies`() throws {
@@ -134,7 +136,7 @@ func `a double free is noticed, and harms nothing`(frames: Int) throws {
   var random = Random(seed: seed)
   let arena = try Arena(givenFrames: 16, shift: 4)
   let region = arena.region
-  for round in 0..<100_000 {
+  for round in 0..<scaled(100_000) {
     var blocks: [(FrameIndex, Int)] = []
     while blocks.count < 16 {
       let order = Order(random.below(4))
