@@ -56,16 +56,17 @@ proof: ## Stop threads for good, abort sequences in storms, signals and fork bes
 	@Proof/.build/release/kproof all $(ARGS)
 
 ##@ Speed
-.PHONY: bench bench-quick bench-frontends
-bench: ## Measure KAlloc beside its peers in one run (ARGS="--json FILE")
-	@Scripts/bootstrap build
-	@$(BENCH_BUILD)
+.PHONY: bench bench-quick bench-build bench-frontends
+bench: bench-build ## Measure KAlloc beside its peers in one run (ARGS="--json FILE --html FILE")
 	@$(KBENCH) $(ARGS)
 
-bench-quick: ## The same with fewer and shorter rounds
+bench-quick: bench-build ## The same for the targets only, in two minutes, as Markdown
+	@$(KBENCH) --quick $(ARGS)
+
+bench-build:
 	@Scripts/bootstrap build
 	@$(BENCH_BUILD)
-	@$(KBENCH) --quick $(ARGS)
+	@swift build --package-path Stress -c release --product kstress
 
 bench-frontends: ## Measure the ways to keep a CPU's free objects
 	@Scripts/bootstrap build

@@ -7,7 +7,9 @@ let package = Package(
   name: "kalloc-benchmarks",
   dependencies: [
     .package(name: "kalloc", path: ".."),
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0"),
+    .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-collections", exact: "1.6.0"),
+    .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", exact: "0.2.0"),
   ],
   targets: [
     // What Swift lacks for measuring: an opaque use of a pointer, a clock, a ring, the memory map.
@@ -15,7 +17,14 @@ let package = Package(
     // Allocators behind a call that no optimiser looks through: a module of its own.
     .target(name: "CalledAllocator", dependencies: [core]),
     // Runs workloads on one allocator; small, so that a process of it is little but the allocator.
-    .executableTarget(name: "kbench-worker", dependencies: ["CBench", "CalledAllocator", core]),
+    .executableTarget(
+      name: "kbench-worker",
+      dependencies: [
+        "CBench", "CalledAllocator", core,
+        .product(name: "KBoxed", package: "kalloc"),
+        .product(name: "BasicContainers", package: "swift-collections"),
+        .product(name: "Histogram", package: "hdrhistogram-swift"),
+      ]),
     // Starts a worker for each contender, interleaves them, and reports.
     .executableTarget(
       name: "kbench",
@@ -23,7 +32,7 @@ let package = Package(
     // The hit paths as functions of their own, to be disassembled by Scripts/check-instructions.
     .executableTarget(
       name: "kprobe",
-      dependencies: [core, .product(name: "KAlloc", package: "kalloc")]),
+      dependencies: [core, .product(name: "KAlloc", package: "kalloc"), .product(name: "KBoxed", package: "kalloc")]),
     // Why an array of pointers: the ways to keep a CPU's free objects, side by side. C throughout.
     .executableTarget(name: "kfrontends"),
     // How much memory the allocator takes, for Scripts/check-memory.

@@ -52,6 +52,32 @@ void bench_fail(int status, const char *message) {
   exit(status);
 }
 
+void *bench_map(size_t bytes) {
+  void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+  if (memory == MAP_FAILED) bench_fail(1, "no memory for a table");
+  return memory;
+}
+
+void bench_unmap(void *memory, size_t bytes) { munmap(memory, bytes); }
+
+// Each allocator has a function of its own for it. `malloc_trim` is the C library's, unless libkalloc.so was loaded before.
+void bench_malloc_trim(void) {
+  int (*mallctl)(const char *, void *, size_t *, void *, size_t) = dlsym(RTLD_DEFAULT, "mallctl");
+  void (*collect)(bool) = dlsym(RTLD_DEFAULT, "mi_collect");
+  void (*release)(void) = dlsym(RTLD_DEFAULT, "MallocExtension_ReleaseFreeMemory");
+  int (*trim)(size_t) = dlsym(RTLD_DEFAULT, "malloc_trim");
+  if (mallctl) {
+    mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
+    mallctl("arena.4096.purge", NULL, NULL, NULL, 0);  // 4096 is jemalloc's number for all arenas.
+  } else if (collect) {
+    collect(true);
+  } else if (release) {
+    release();
+  } else if (trim) {
+    trim(0);
+  }
+}
+
 void *bench_ring_create(void) {
   void *ring = aligned_alloc(128, sizeof(struct bench_ring));
   if (!ring) bench_fail(1, "no memory for a ring");
@@ -146,6 +172,16 @@ static void map_line(const char *line) {
     bool of_stacks = map.start < (uintptr_t)stacks + stacks_bytes && map.end > (uintptr_t)stacks;
     if (!of_stacks) map.bytes += (int64_t)kibibytes << 10;
   }
+}
+
+int64_t bench_resident_bytes(void) {
+  char text[128] = {0};
+  long pages = 0;
+  int file = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+  if (file < 0) return -1;
+  if (read(file, text, sizeof text - 1) < 0 || sscanf(text, "%*d %ld", &pages) != 1) pages = -1;
+  close(file);
+  return pages * sysconf(_SC_PAGESIZE);
 }
 
 int64_t bench_private_bytes(void) {

@@ -12,25 +12,28 @@ struct KBench: ParsableCommand {
     commandName: "kbench",
     abstract: "Measures KAlloc beside its peers in one run.",
     discussion: """
-      Figures are nanoseconds per allocation and deallocation of 64 bytes; ratios are taken within a round, and the median of \
-      the rounds counts. Workloads: pair (one object at a time), lifo-64, random-900 (a batch, freed in shuffled order), \
-      producer-consumer (every free on another thread).
+      Ratios are taken within a round, and the median of the rounds counts. Without --family or --workload everything is \
+      measured; --list names it.
       """)
-
-  static let workloads = ["pair", "lifo-64", "random-900", "producer-consumer"]
 
   @Option(help: "Rounds, at least 1. Medians need 5.")
   var rounds: Int?
   @Option(help: "Milliseconds per figure.")
   var milliseconds: Int?
-  @Flag(help: "5 rounds of 30 ms instead of 9 of 100.")
+  @Flag(help: "Only what the targets are about, 5 rounds of 25 ms; prints the targets as Markdown.")
   var quick = false
+  @Option(name: .customLong("family"), help: "Only this family; may be repeated.")
+  var families: [String] = []
   @Option(name: .customLong("workload"), help: "Only this workload; may be repeated.")
-  var only: [String] = []
+  var names: [String] = []
+  @Flag(help: "Name the families and workloads and end.")
+  var list = false
   @Flag(inversion: .prefixedNo, help: "Measure the other allocators that are installed.")
   var peers = true
   @Option(help: "Also write the figures to this file as JSON.")
   var json: String?
+  @Option(help: "Also write a page with charts to this file.")
+  var html: String?
   @Flag(help: "End with status 1 where a target is missed.")
   var check = false
 
@@ -38,52 +41,71 @@ struct KBench: ParsableCommand {
     guard (rounds ?? 1) >= 1, (milliseconds ?? 1) >= 1 else {
       throw ValidationError("Rounds and milliseconds are at least 1.")
     }
-    for name in only where !Self.workloads.contains(name) {
-      throw ValidationError("There is no workload '\(name)'; there are \(Self.workloads.joined(separator: ", ")).")
-    }
   }
 
   func run() throws {
-    let rounds = rounds ?? (quick ? 5 : 9)
-    let milliseconds = milliseconds ?? (quick ? 30 : 100)
-    let contenders = [.inlined, .called, .glibc] + (peers ? Contender.installedPeers : [])
-    let workloads = only.isEmpty ? Self.workloads : only
-    let workers = try contenders.map(Worker.init)
-    defer { for worker in workers { worker.end() } }
-
-    var loads = [0.0]
-    getloadavg(&loads, 1)
-    let load = loads[0]
-    var measurements = Measurements()
-    for worker in workers {
-      for workload in workloads { _ = try worker.run(workload, milliseconds: milliseconds) }
+    let (contenders, missing) = Contender.present(withPeers: peers)
+    let all = try PlannedWorkload.all(contenders)
+    if list { return all.forEach { print("\($0.family)  \($0.name)") } }
+    let plan = try chosen(all)
+    missing.forEach { note($0) }
+    if Replay.traces.isEmpty, families.isEmpty || families.contains("replay") {
+      note("the traces are left out: 'swift build --package-path Stress -c release' builds what replays them")
     }
-    for round in 0..<rounds {
-      progress("round \(round + 1) of \(rounds)")
-      for workload in workloads {
-        // Another one begins each time, so that none always follows the same other.
-        for index in workers.indices {
-          let worker = workers[(index + round) % workers.count]
-          let figure = try worker.run(workload, milliseconds: milliseconds)
-          measurements.note(workload, worker.contender.name, figure)
-        }
-      }
+
+    let start = Machine.Use()
+    var machine = Machine()
+    var measurements = Measurements(contenders)
+    for (index, workload) in plan.enumerated() {
+      progress("\(index + 1) of \(plan.count): \(workload.name)")
+      measurements.add(workload, try measure(workload))
     }
     progress(nil)
+    measurements.derive()
+    machine.noteUse(start)
 
-    let rows = workloads.flatMap { workload in
-      contenders.map { measurements.row(workload, $0.name, baseline: Contender.glibc.name) }
-    }
-    let report = Report(rounds: rounds, milliseconds: milliseconds, load: load, rows: rows)
-    print("\(report.machine), \(report.system), \(report.date)")
-    if load > Double(ProcessInfo.processInfo.activeProcessorCount) / 2 {
-      print(String(format: "The machine was busy: %.1f threads wanted to run. Repeat this when it is idle.", load))
-    }
-    print("64-byte objects, medians of \(rounds) interleaved rounds of \(milliseconds) ms\n")
-    print(report.table)
+    let report = Report(machine: machine, rounds: roundsPerFigure, milliseconds: time, rows: measurements.rows)
+    print(quick ? report.summary : report.text)
     if let json { try report.json().write(to: URL(fileURLWithPath: json)) }
-    if check, rows.contains(where: { $0.met == false }) { throw ExitCode.failure }
+    if let html { try Data(Page(report).text.utf8).write(to: URL(fileURLWithPath: html)) }
+    if check, report.targets.contains(where: { !$0.isMet }) { throw ExitCode.failure }
   }
+
+  private var roundsPerFigure: Int { rounds ?? (quick ? 5 : 7) }
+  private var time: Int { milliseconds ?? (quick ? 25 : 50) }
+
+  private func chosen(_ all: [PlannedWorkload]) throws -> [PlannedWorkload] {
+    for family in families where !all.contains(where: { $0.family == family }) && family != "replay" {
+      throw ValidationError("There is no family '\(family)'; --list names them.")
+    }
+    for name in names where !all.contains(where: { $0.name == name }) {
+      throw ValidationError("There is no workload '\(name)'; --list names them.")
+    }
+    if families.isEmpty && names.isEmpty { return quick ? all.filter(Target.needs) : all }
+    return all.filter { families.contains($0.family) || names.contains($0.name) }
+  }
+
+  /// The figures of each contender, by round.
+  private func measure(_ workload: PlannedWorkload) throws -> [String: [[Double]]] {
+    var figures: [String: [[Double]]] = [:]
+    let contenders = workload.contenders
+    let subjects = try workload.isFresh ? [] : contenders.map { try workload.subject($0) }
+    defer { for subject in subjects { subject.end() } }
+    for subject in subjects { _ = try subject.run(workload, milliseconds: time) }
+    for round in 0..<(workload.isFresh ? min(roundsPerFigure, quick ? 3 : 5) : roundsPerFigure) {
+      // Another one begins each time, so that none always follows the same other.
+      for turn in contenders.indices {
+        let index = (turn + round) % contenders.count
+        let subject = try workload.isFresh ? workload.subject(contenders[index]) : subjects[index]
+        let values = try subject.run(workload, milliseconds: time)
+        if workload.isFresh { subject.end() }
+        figures[contenders[index].name, default: []].append(values)
+      }
+    }
+    return figures
+  }
+
+  private func note(_ text: String) { FileHandle.standardError.write(Data("kbench: \(text)\n".utf8)) }
 
   /// One line on a terminal, nothing elsewhere.
   private func progress(_ text: String?) {

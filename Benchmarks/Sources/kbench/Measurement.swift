@@ -13,48 +13,100 @@ struct Spread: Codable {
     least = sorted[0]
     most = sorted[sorted.count - 1]
   }
+
+  /// `values` over `others`, round by round; `nil` where there are none.
+  init?(_ values: [Double], over others: [Double]) {
+    let ratios = zip(values, others).filter { $1 > 0 }.map { $0 / $1 }
+    if ratios.isEmpty { return nil }
+    self.init(ratios)
+  }
 }
 
-/// What a ratio must not exceed.
-struct Target: Codable {
-  let workload, contender, baseline: String
-  let atMost: Double
-
-  static let all = [
-    Target(workload: "pair", contender: "kalloc inlined", baseline: "glibc", atMost: 0.35),
-    Target(workload: "pair", contender: "kalloc called", baseline: "glibc", atMost: 0.6),
-    Target(workload: "random-900", contender: "kalloc called", baseline: "glibc", atMost: 0.5),
-    Target(workload: "producer-consumer", contender: "kalloc called", baseline: "glibc", atMost: 0.2),
-  ]
+/// One contender's figures in one row.
+struct Entry: Codable {
+  let contender: String
+  let isPeer: Bool
+  /// Round by round.
+  let values: [Double]
+  let spread: Spread
+  /// To each peer.
+  var ratios: [String: Spread] = [:]
+  /// To the best peer.
+  var ofBest: Spread?
 }
 
-/// One contender in one workload.
+/// One figure of one workload, of every contender.
 struct Row: Codable {
-  let workload, contender: String
-  let nanoseconds: Spread
-  /// To the C library's figure of the same round.
-  let ratio: Spread
-  let target: Double?
-  let met: Bool?
+  let family, workload: String
+  let figure: Figure
+  var entries: [Entry]
+  /// The peer with the least median.
+  let best: String?
+
+  var title: String { figure.name.isEmpty ? workload : "\(workload): \(figure.name)" }
+
+  init(_ family: String, _ workload: String, _ figure: Figure, _ figures: [(contender: Contender, values: [Double])]) {
+    self.family = family
+    self.workload = workload
+    self.figure = figure
+    entries = figures.map {
+      Entry(contender: $0.contender.name, isPeer: $0.contender.isPeer, values: $0.values, spread: Spread($0.values))
+    }
+    let peers = entries.filter(\.isPeer)
+    best = peers.min { $0.spread.median < $1.spread.median }?.contender
+    for index in entries.indices {
+      let values = entries[index].values
+      for peer in peers where peer.contender != entries[index].contender {
+        entries[index].ratios[peer.contender] = Spread(values, over: peer.values)
+      }
+      entries[index].ofBest = best.flatMap { self[$0] }.flatMap { Spread(values, over: $0.values) }
+    }
+  }
+
+  subscript(contender: String) -> Entry? { entries.first { $0.contender == contender } }
 }
 
 /// The figures of a run, round by round.
 struct Measurements {
-  private var figures: [String: [String: [Double]]] = [:]
+  private(set) var rows: [Row] = []
+  private var contenders: [Contender]
 
-  mutating func note(_ workload: String, _ contender: String, _ nanoseconds: Double) {
-    figures[workload, default: [:]][contender, default: []].append(nanoseconds)
+  init(_ contenders: [Contender]) { self.contenders = contenders }
+
+  /// `values`: by contender, by round, by figure.
+  mutating func add(_ workload: PlannedWorkload, _ values: [String: [[Double]]]) {
+    for (index, figure) in workload.figures.enumerated() {
+      add(workload.family, workload.name, figure) { contender in
+        values[contender.name]?.map { $0[index] / figure.scale }
+      }
+    }
   }
 
-  func row(_ workload: String, _ contender: String, baseline: String) -> Row {
-    let own = figures[workload]?[contender] ?? []
-    let base = figures[workload]?[baseline] ?? []
-    let ratio = Spread(zip(own, base).map { $0 / $1 })
-    let target = Target.all.first {
-      $0.workload == workload && $0.contender == contender && $0.baseline == baseline
+  /// Adds what follows from other rows: what a process takes above the C library's, and the mean of the replays.
+  mutating func derive() {
+    if let smallest = rows.first(where: { $0.workload == "smallest" }), let base = smallest[Contender.glibc.name] {
+      // At least a page: what is below that is noise.
+      add("memory", "smallest", Figure("resident above the C library's:MiB")) { contender in
+        guard contender != .glibc, let own = smallest[contender.name] else { return nil }
+        return zip(own.values, base.values).map { max($0 - $1, 1 / 256) }
+      }
     }
-    return Row(
-      workload: workload, contender: contender, nanoseconds: Spread(own), ratio: ratio, target: target?.atMost,
-      met: target.map { ratio.median <= $0.atMost })
+    let replays = rows.filter { $0.family == "replay" && $0.figure.name == "time" }
+    if !replays.isEmpty {
+      add("replay", "replay-all", Figure("geometric mean of time:ms")) { contender in
+        let times = replays.compactMap { $0[contender.name]?.values }
+        guard times.count == replays.count else { return nil }
+        return times[0].indices.map { round in
+          times.map { $0[round] }.reduce(1, *).root(times.count)
+        }
+      }
+    }
+  }
+
+  private mutating func add(
+    _ family: String, _ workload: String, _ figure: Figure, _ values: (Contender) -> [Double]?
+  ) {
+    let figures = contenders.compactMap { contender in values(contender).map { (contender, $0) } }
+    if !figures.isEmpty { rows.append(Row(family, workload, figure, figures)) }
   }
 }

@@ -1,28 +1,18 @@
 import Foundation
 
-/// The machine, the moment and the rows of a run: what is written as JSON.
+/// The machine, the moment, the targets and the rows of a run: what is written as JSON, and as text.
 struct Report: Codable {
-  let date: String
-  let machine: String
-  let system: String
-  /// Threads that wanted to run, on average over the minute before: above half of the CPUs, figures are not to be trusted.
-  let load: Double
+  let machine: Machine
   let rounds, milliseconds: Int
   let rows: [Row]
+  let targets: [Outcome]
 
-  init(rounds: Int, milliseconds: Int, load: Double, rows: [Row]) {
+  init(machine: Machine, rounds: Int, milliseconds: Int, rows: [Row]) {
+    self.machine = machine
     self.rounds = rounds
     self.milliseconds = milliseconds
-    self.load = load
     self.rows = rows
-    date = Date().formatted(.iso8601)
-    let information = try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8)
-    let model =
-      information?.split(separator: "\n").first { $0.hasPrefix("model name") }?
-      .split(separator: ":").last.map { $0.trimmingCharacters(in: .whitespaces) }
-    machine = "\(model ?? "unknown CPU"), \(ProcessInfo.processInfo.activeProcessorCount) CPUs"
-    let kernel = try? String(contentsOfFile: "/proc/sys/kernel/osrelease", encoding: .utf8)
-    system = "Linux \(kernel?.trimmingCharacters(in: .whitespacesAndNewlines) ?? "?")"
+    targets = Target.all.compactMap { $0.outcome(rows) }
   }
 
   func json() throws -> Data {
@@ -31,30 +21,84 @@ struct Report: Codable {
     return try encoder.encode(self) + Data("\n".utf8)
   }
 
-  /// As a table in Markdown.
-  var table: String {
-    func figure(_ value: Double) -> String { String(format: value < 9.995 ? "%.2f" : "%.1f", value) }
-    func range(_ spread: Spread) -> String { "\(figure(spread.least))–\(figure(spread.most))" }
-    var cells = [["workload", "allocator", "ns/pair", "least–most", "of glibc's", "least–most", "at most", ""]]
+  /// The families in the order of the run.
+  var families: [String] {
+    var families: [String] = []
+    for row in rows where !families.contains(row.family) { families.append(row.family) }
+    return families
+  }
+
+  var head: String {
+    let lines = [machine.text, "medians of \(rounds) interleaved rounds of \(milliseconds) ms", machine.warning]
+    return lines.compactMap { $0 }.joined(separator: "\n")
+  }
+
+  /// The targets, for the README.
+  var summary: String { "\(head)\n\n\(targetTable)" }
+
+  /// A table for each family, then the targets.
+  var text: String {
+    var parts = [head] + families.map { "## \($0)\n\n\(table($0))" }
+    if !targets.isEmpty { parts.append("## Targets\n\n\(targetTable)") }
+    return parts.joined(separator: "\n\n")
+  }
+
+  private func table(_ family: String) -> String {
+    let rows = rows.filter { $0.family == family }
+    var names: [String] = []
+    for entry in rows.flatMap(\.entries) where !names.contains(entry.contender) { names.append(entry.contender) }
+    let subjects = names.filter { name in rows.contains { $0[name]?.isPeer == false } }
+    var cells = [["", "unit"] + names + ["best peer"] + subjects.map { "\($0) / best" }]
     for row in rows {
+      cells.append(
+        [row.title, row.figure.unit] + names.map { row[$0].map { figure($0.spread.median) } ?? "" } + [row.best ?? ""]
+          + subjects.map { row[$0]?.ofBest.map(range) ?? "" })
+    }
+    return markdown(cells)
+  }
+
+  private var targetTable: String {
+    var cells = [["measure", "against", "ratio", "least – most", "at most", ""]]
+    for target in targets {
       cells.append([
-        row.workload, row.contender, figure(row.nanoseconds.median), range(row.nanoseconds), figure(row.ratio.median),
-        range(row.ratio), row.target.map(figure) ?? "", row.met.map { $0 ? "met" : "MISSED" } ?? "",
+        target.measure, target.against, figure(target.ratio.median),
+        "\(figure(target.ratio.least)) – \(figure(target.ratio.most))", figure(target.atMost),
+        target.isMet ? "met" : "not met",
       ])
     }
-    let widths = cells[0].indices.map { column in cells.map { $0[column].count }.max() ?? 0 }
-    func line(_ row: [String]) -> String {
-      let padded = row.indices.map { column in
-        let space = String(repeating: " ", count: widths[column] - row[column].count)
-        return column < 2 || column == 7 ? row[column] + space : space + row[column]
-      }
-      return "| " + padded.joined(separator: " | ") + " |"
-    }
-    let rule = widths.indices.map { column in
-      let dashes = String(repeating: "-", count: max(3, widths[column]))
-      return column < 2 || column == 7 ? dashes : dashes.dropLast() + ":"
-    }
-    return ([line(cells[0]), "| " + rule.joined(separator: " | ") + " |"] + cells.dropFirst().map(line))
-      .joined(separator: "\n")
+    return markdown(cells)
   }
+}
+
+/// Three digits or so.
+func figure(_ value: Double) -> String {
+  switch abs(value) {
+  case ..<9.995: String(format: "%.2f", value)
+  case ..<99.95: String(format: "%.1f", value)
+  default: String(format: "%.0f", value)
+  }
+}
+
+func range(_ spread: Spread) -> String {
+  "\(figure(spread.median)) (\(figure(spread.least))–\(figure(spread.most)))"
+}
+
+/// Cells as a table; the first row is the head. Columns of figures stand to the right.
+private func markdown(_ cells: [[String]]) -> String {
+  let widths = cells[0].indices.map { column in max(3, cells.map { $0[column].count }.max() ?? 0) }
+  let isText = cells[0].indices.map { column in
+    column < 2 || cells.dropFirst().allSatisfy { Double($0[column].prefix { $0 != " " }) == nil }
+  }
+  func line(_ row: [String]) -> String {
+    let padded = row.indices.map { column in
+      let space = String(repeating: " ", count: widths[column] - row[column].count)
+      return isText[column] ? row[column] + space : space + row[column]
+    }
+    return "| " + padded.joined(separator: " | ") + " |"
+  }
+  let rule = widths.indices.map { column in
+    String(repeating: "-", count: widths[column] - (isText[column] ? 0 : 1)) + (isText[column] ? "" : ":")
+  }
+  return ([line(cells[0]), "| " + rule.joined(separator: " | ") + " |"] + cells.dropFirst().map(line))
+    .joined(separator: "\n")
 }

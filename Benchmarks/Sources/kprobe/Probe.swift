@@ -2,7 +2,10 @@
 // size, or the optimiser would make one of them. Running the program calls each, which shows that they are the real ones.
 
 import KAlloc
+import KBoxed
 import Slab
+
+// MARK: Objects
 
 @_silgen_name("probe_allocate_constant")
 @inline(never)
@@ -28,6 +31,12 @@ public func deallocateRuntime(_ block: UnsafeMutableRawPointer, _ size: Int) {
   Heap.global.deallocate(block, size: size)
 }
 
+@_silgen_name("probe_deallocate_unsized")
+@inline(never)
+public func deallocateUnsized(_ block: UnsafeMutableRawPointer) {
+  Heap.global.deallocate(block)
+}
+
 @_silgen_name("probe_alloc_constant")
 @inline(never)
 public func allocConstant() -> UnsafeMutableRawPointer? {
@@ -40,14 +49,42 @@ public func deallocConstant(_ block: UnsafeMutableRawPointer) {
   dealloc(block, 96)
 }
 
+@_silgen_name("probe_alloc_runtime")
+@inline(never)
+public func allocRuntime(_ size: Int) -> UnsafeMutableRawPointer? {
+  alloc(size)
+}
+
+@_silgen_name("probe_dealloc_runtime")
+@inline(never)
+public func deallocRuntime(_ block: UnsafeMutableRawPointer, _ size: Int) {
+  dealloc(block, size)
+}
+
+// MARK: Boxes
+
+@_silgen_name("probe_box_make")
+@inline(never)
+public func makeBox(_ value: Int) -> KBox<Int>? {
+  try? KBox(value)
+}
+
+@_silgen_name("probe_box_drop")
+@inline(never)
+public func dropBox(_ box: consuming KBox<Int>) {}
+
 @main
 enum Probe {
   static func main() {
-    guard let first = allocateConstant(), let second = allocateRuntime(100), let third = allocConstant() else {
-      fatalError("an allocation was refused")
-    }
+    guard let first = allocateConstant(), let second = allocateRuntime(100), let third = allocConstant(),
+      let fourth = allocRuntime(200), let fifth = allocateRuntime(300), let box = makeBox(7)
+    else { fatalError("an allocation was refused") }
     deallocateConstant(first)
     deallocateRuntime(second, 100)
     deallocConstant(third)
+    deallocRuntime(fourth, 200)
+    deallocateUnsized(fifth)
+    guard box.value == 7 else { fatalError("a box has lost its value") }
+    dropBox(box)
   }
 }

@@ -31,6 +31,19 @@ const char *_Nonnull bench_malloc_library(void);
 /// Ends the program with a line on standard error that begins with its name.
 _Noreturn void bench_fail(int status, const char *_Nonnull message);
 
+/// Puts `value` into `slot` and returns what was there.
+static inline __attribute__((always_inline)) uint64_t bench_swap(uint64_t *_Nonnull slot, uint64_t value) {
+  // Release and acquire: what was written to an object is there for whoever takes it out.
+  return __atomic_exchange_n(slot, value, __ATOMIC_ACQ_REL);
+}
+
+/// `bytes` of zeros straight from the kernel, each page there already; the program ends where there is no memory.
+void *_Nonnull bench_map(size_t bytes);
+void bench_unmap(void *_Nonnull memory, size_t bytes);
+
+/// Asks the allocator behind `malloc` to give back what it can, in its own way.
+void bench_malloc_trim(void);
+
 /// A bounded queue of pointers between one producer and one consumer. Each side publishes its position once per
 /// `BENCH_RING_BATCH` pointers, so that what is measured is the allocator and not the queue.
 #define BENCH_RING_SLOTS 1024
@@ -95,6 +108,9 @@ static inline __attribute__((always_inline)) void *_Nonnull bench_ring_take(
 /// the threads stay alive until `bench_threads_end`. False where a thread could not be started.
 bool bench_threads_run(int count, void (*_Nonnull body)(void *_Nullable), void *_Nullable context);
 void bench_threads_end(void);
+
+/// Bytes of memory that this process has, shared ones too.
+int64_t bench_resident_bytes(void);
 
 /// Bytes of private memory of this process (anonymous, or written to), without the stacks of `bench_threads_run`.
 int64_t bench_private_bytes(void);
