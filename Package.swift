@@ -38,6 +38,7 @@ let package = Package(
     .target(name: "CTestSupport", path: "Tests/CTestSupport"),
     .testTarget(name: "TestSupport", dependencies: ["CTestSupport"]),
     .testTarget(name: "SlabTests", dependencies: ["Slab", "KAllocAtomics", "TestSupport", "CTestSupport"]),
+    .testTarget(name: "PromiseTests", dependencies: ["Slab", "KAllocAtomics", "TestSupport", "CTestSupport"]),
     .testTarget(name: "PagesTests", dependencies: ["Slab", "KAllocAtomics", "TestSupport"]),
     .testTarget(name: "AllocatorTesting", dependencies: ["KAlloc"]),
     .testTarget(name: "KAllocTests", dependencies: ["KAlloc", "AllocatorTesting"]),

@@ -4,7 +4,6 @@
 
 #if defined(__linux__)
 
-#include <dlfcn.h>
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
@@ -80,6 +79,7 @@ int ct_fork(int (*body)(void *), void *argument, unsigned seconds) {
   int process = fork();
   if (process == 0) {
     signal(SIGALRM, SIG_DFL);
+    ct_accept_signals();
     alarm(seconds);
     _exit(body(argument));
   }
@@ -101,6 +101,7 @@ void ct_accept_signals(void) {
   sigemptyset(&signals);
   sigaddset(&signals, SIGUSR1);
   sigaddset(&signals, SIGUSR2);
+  sigaddset(&signals, SIGALRM);
   pthread_sigmask(SIG_UNBLOCK, &signals, NULL);
 }
 
@@ -155,14 +156,19 @@ typedef struct {
   timer_t timer;
   void (*body)(void *);
   void *context;
-  long nanoseconds;
+  unsigned microseconds;
+  uint64_t random;
 } storm_state;
 
 static _Thread_local storm_state *volatile current_storm;
 
-// Once, and again when the handler ends: however slow the machine is, the thread goes on in between.
+// Once, and again when the handler ends: however slow the handler is, the thread goes on in between. The delay is a random
+// one, 0.5 to 1.5 times what was asked for, so that it does not keep step with what the thread does.
 static bool arm(storm_state *storm) {
-  const struct itimerspec setting = {{0, 0}, {0, storm->nanoseconds}};
+  storm->random = storm->random * 6364136223846793005u + 1442695040888963407u;
+  const long base = (long)storm->microseconds * 500;
+  const long delay = base + (long)((storm->random >> 33) % (uint64_t)(2 * base));
+  const struct itimerspec setting = {{0, 0}, {0, delay}};
   return timer_settime(storm->timer, 0, &setting, NULL) == 0;
 }
 
@@ -189,7 +195,8 @@ void *ct_storm_begin(unsigned microseconds, void (*body)(void *), void *context)
   pthread_once(&storms_once, prepare_storms);
   storm_state *storm = malloc(sizeof *storm);
   if (!storm) return NULL;
-  *storm = (storm_state){NULL, body, context, (long)microseconds * 1000};
+  const unsigned shortest = 10;
+  *storm = (storm_state){NULL, body, context, microseconds > shortest ? microseconds : shortest, (uint64_t)(uintptr_t)storm};
   struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR2};
   event._sigev_un._tid = (int)syscall(SYS_gettid);
   if (timer_create(CLOCK_MONOTONIC, &event, &storm->timer) != 0) {
@@ -209,16 +216,6 @@ void ct_storm_end(void *ended) {
   current_storm = NULL;
   timer_delete(storm->timer);
   free(storm);
-}
-
-// Errors
-
-void ct_forget_throw_hooks(void) {
-  static const char *const names[] = {"_swift_willThrow", "_swift_willThrowTypedImpl"};
-  for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-    void **hook = dlsym(RTLD_DEFAULT, names[i]);
-    if (hook) __atomic_store_n(hook, NULL, __ATOMIC_SEQ_CST);
-  }
 }
 
 // Memory

@@ -28,7 +28,7 @@ int ct_fork(int (*_Nonnull body)(void *_Nullable), void *_Nullable argument, uns
 /// Waits for a child: its exit status, or 256 + the signal that killed it.
 int ct_wait(int process);
 
-/// Lets the calling thread be parked and stormed: a thread that a Dispatch worker makes has all signals blocked.
+/// Lets the calling thread be parked, stormed and ended by an alarm: a thread that a Dispatch worker makes has all signals blocked.
 void ct_accept_signals(void);
 
 /// Makes `thread` stop inside a signal handler until `ct_resume`. Returns whether it did, within `milliseconds`.
@@ -39,15 +39,12 @@ void ct_resume(void);
 /// A place at which the thread can be parked under ThreadSanitizer, too.
 void ct_parking_place(void);
 
-/// Interrupts the calling thread with a signal whose handler calls `body` with `context`, `microseconds` after this and
-/// after each such handler, until `ct_storm_end` on the same thread. NULL where refused.
+/// Interrupts the calling thread with a signal whose handler calls `body` with `context`, some `microseconds` after this and
+/// after each such handler, until `ct_storm_end` on the same thread. At least 10: a timer that ends before the handler has
+/// returned lets the thread do nothing in between. NULL where refused.
 void *_Nullable ct_storm_begin(
     unsigned microseconds, void (*_Nonnull body)(void *_Nullable), void *_Nullable context);
 void ct_storm_end(void *_Nonnull storm);
-
-/// Takes away the hook that the testing library sets for every `throw` of this process: it locks and allocates, which a
-/// signal handler must not wait for.
-void ct_forget_throw_hooks(void);
 
 /// Bytes of whole pages of a range that memory stands behind.
 size_t ct_resident_bytes(void *_Nonnull start, size_t bytes);
