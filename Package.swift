@@ -36,7 +36,7 @@ let package = Package(
     .target(name: "KAlloc", dependencies: ["Slab", "KAllocAtomics"], swiftSettings: core),
     .target(name: "KBoxed", dependencies: ["KAlloc"], swiftSettings: core),
     .target(name: "CTestSupport", path: "Tests/CTestSupport"),
-    .testTarget(name: "TestSupport", dependencies: ["CTestSupport"]),
+    .testTarget(name: "TestSupport", dependencies: ["Slab", "KAllocAtomics", "CTestSupport"]),
     .testTarget(name: "SlabTests", dependencies: ["Slab", "KAllocAtomics", "TestSupport", "CTestSupport"]),
     .testTarget(name: "PromiseTests", dependencies: ["Slab", "KAllocAtomics", "TestSupport", "CTestSupport"]),
     .testTarget(name: "PagesTests", dependencies: ["Slab", "KAllocAtomics", "TestSupport"]),

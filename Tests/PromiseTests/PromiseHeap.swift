@@ -5,28 +5,6 @@ import Testing
 
 @testable import Slab
 
-/// The seed of this run.
-func testSeed() -> Seed { Seed(ka_os_environment("KALLOC_SEED").map { String(cString: $0) }) }
-
-/// A heap of its own for `body`, which must leave nothing allocated in it.
-func withHeap<Result>(
-  nodes: Int = 1, limit: Int = .max, sourceLocation: SourceLocation = #_sourceLocation, _ body: (Heap) throws -> Result
-) throws -> Result {
-  var configuration = HeapConfiguration()
-  configuration.topology = try .simulated(nodes: nodes)
-  configuration.limit = limit
-  configuration.windowBytes = 256 << 20
-  let heap = try Heap.create(configuration)
-  let result = try body(heap)
-  #expect(heap.validate() == nil, sourceLocation: sourceLocation)
-  #expect(heap.statistics().liveObjects == 0, sourceLocation: sourceLocation)
-  heap.trim()
-  #expect(heap.validate() == nil, sourceLocation: sourceLocation)
-  #expect(heap.committedBytes == 0, sourceLocation: sourceLocation)
-  #expect(heap.destroy(), sourceLocation: sourceLocation)
-  return result
-}
-
 /// Uses everything once. In a debug build the first use of a generic function makes metadata under a lock of Swift's,
 /// which neither a signal handler nor the others of a stopped thread may wait for; in a release build there is none.
 func warmUp(_ heap: Heap) {
