@@ -72,7 +72,10 @@ struct Instance: BenchBox, ~Copyable {
   }
   private let object: Object
   @inline(__always)
-  init(_ value: Payload) { object = Object(value) }
+  init(_ value: Payload) {
+    object = Object(value)
+    bench_keep(Unmanaged.passUnretained(object).toOpaque())  // Or it would be made on the stack.
+  }
   var first: Int { object.value.words.0 }
 }
 

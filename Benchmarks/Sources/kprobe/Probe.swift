@@ -61,6 +61,32 @@ public func deallocRuntime(_ block: UnsafeMutableRawPointer, _ size: Int) {
   dealloc(block, size)
 }
 
+// MARK: Pages
+
+@_silgen_name("probe_allocate_page")
+@inline(never)
+public func allocatePage() -> UnsafeMutableRawPointer? {
+  try? Heap.global.allocatePages(order: 0)
+}
+
+@_silgen_name("probe_deallocate_page")
+@inline(never)
+public func deallocatePage(_ page: UnsafeMutableRawPointer) {
+  Heap.global.deallocatePages(page, order: 0)
+}
+
+@_silgen_name("probe_allocate_pages_runtime")
+@inline(never)
+public func allocatePages(_ order: Int) -> UnsafeMutableRawPointer? {
+  try? Heap.global.allocatePages(order: order)
+}
+
+@_silgen_name("probe_deallocate_pages_runtime")
+@inline(never)
+public func deallocatePages(_ pages: UnsafeMutableRawPointer, _ order: Int) {
+  Heap.global.deallocatePages(pages, order: order)
+}
+
 // MARK: Boxes
 
 @_silgen_name("probe_box_make")
@@ -77,13 +103,16 @@ public func dropBox(_ box: consuming KBox<Int>) {}
 enum Probe {
   static func main() {
     guard let first = allocateConstant(), let second = allocateRuntime(100), let third = allocConstant(),
-      let fourth = allocRuntime(200), let fifth = allocateRuntime(300), let box = makeBox(7)
+      let fourth = allocRuntime(200), let fifth = allocateRuntime(300), let page = allocatePage(),
+      let pages = allocatePages(2), let box = makeBox(7)
     else { fatalError("an allocation was refused") }
     deallocateConstant(first)
     deallocateRuntime(second, 100)
     deallocConstant(third)
     deallocRuntime(fourth, 200)
     deallocateUnsized(fifth)
+    deallocatePage(page)
+    deallocatePages(pages, 2)
     guard box.value == 7 else { fatalError("a box has lost its value") }
     dropBox(box)
   }

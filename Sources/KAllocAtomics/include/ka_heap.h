@@ -43,6 +43,24 @@ typedef struct {
 
 #define KA_CLASSES_BYTES 1472
 
+// Four classes for each doubling: units 4 * unit + 1 ... 8 * unit of 16 bytes, counted from 0, the first of them `first`.
+#define KA_DOUBLING(unit, first)             \
+  [4 * (unit) ... 5 * (unit) - 1] = (first),     \
+  [5 * (unit) ... 6 * (unit) - 1] = (first) + 1, \
+  [6 * (unit) ... 7 * (unit) - 1] = (first) + 2, \
+  [7 * (unit) ... 8 * (unit) - 1] = (first) + 3
+
+/// The class of a size, by (size - 1) / 16.
+static const uint8_t ka_class_table[2048] = {
+    0, 1, 2, 3, 4, 5, 6, 7,
+    KA_DOUBLING(2, 8), KA_DOUBLING(4, 12), KA_DOUBLING(8, 16), KA_DOUBLING(16, 20),
+    KA_DOUBLING(32, 24), KA_DOUBLING(64, 28), KA_DOUBLING(128, 32), KA_DOUBLING(256, 36),
+};
+
+static inline __attribute__((always_inline)) uint64_t ka_class_index(uint64_t size) {
+  return ka_class_table[(size - 1) >> 4];
+}
+
 /// Regions below the first CPU's: threads whose rseq area is not registered have the CPU numbers -1 and -2.
 #define KA_CLOSED_REGIONS 2
 

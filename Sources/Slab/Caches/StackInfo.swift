@@ -1,9 +1,10 @@
 /// Which stack of a CPU region: one for each size class, then one for each small page order. One word wide.
+@usableFromInline
 struct StackIndex: Equatable, Sendable {
   let rawValue: Int
 
   /// Page orders that have a stack: 0 ..< pageOrders.
-  static let pageOrders = 4
+  @inlinable @inline(__always) static var pageOrders: Int { 4 }
   static var count: Int { SizeClass.count + pageOrders }
 
   init(rawValue: Int) { self.rawValue = rawValue }

@@ -66,11 +66,11 @@ extension Heap {
   ///   has such a run), `.limitExceeded`, `.outOfMemory`, `.nodeUnavailable`.
   ///
   /// Thread-safety: Concurrent.
+  @inlinable @inline(__always)
   public func allocatePages(order: Int, flags: AllocFlags = .kernel) throws(AllocError) -> UnsafeMutableRawPointer {
-    guard (0...40).contains(order) else { throw .invalidLayout }
-    if order < StackIndex.pageOrders {
-      let object = unsafe ka_section_pop(handle, Heap.pageStackOffset(order))
-      if object != 0 { return unsafe UnsafeMutableRawPointer(bitPattern: UInt(object)).unsafelyUnwrapped }
+    if let stack = Heap.pageStackOffset(order) {
+      let object = unsafe ka_section_pop(handle, stack)
+      if let pages = unsafe UnsafeMutableRawPointer(bitPattern: UInt(object)) { return unsafe pages }
     }
     switch allocatePagesSlow(order, flags) {
     case .success(let address): return unsafe UnsafeMutableRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped
@@ -78,7 +78,9 @@ extension Heap {
     }
   }
 
-  private func allocatePagesSlow(_ order: Int, _ flags: AllocFlags) -> Result<UInt64, AllocError> {
+  @usableFromInline @inline(never)
+  func allocatePagesSlow(_ order: Int, _ flags: AllocFlags) -> Result<UInt64, AllocError> {
+    guard (0...40).contains(order) else { return .failure(.invalidLayout) }
     switch state() {
     case .failure(let error): return .failure(error)
     case .success(let state):
@@ -101,11 +103,17 @@ extension Heap {
   /// > Safety: the pages are not used afterwards.
   ///
   /// Thread-safety: Concurrent.
+  @inlinable @inline(__always)
   public func deallocatePages(_ pages: UnsafeMutableRawPointer, order: Int) {
-    let address = UInt64(UInt(bitPattern: pages))
-    if order >= 0 && order < StackIndex.pageOrders {
-      if unsafe ka_section_push(handle, Heap.pageStackOffset(order), address) { return }
+    if let stack = Heap.pageStackOffset(order) {
+      if unsafe ka_section_push(handle, stack, UInt64(UInt(bitPattern: pages))) { return }
     }
+    unsafe deallocatePagesSlow(pages, order)
+  }
+
+  @usableFromInline @inline(never)
+  func deallocatePagesSlow(_ pages: UnsafeMutableRawPointer, _ order: Int) {
+    let address = UInt64(UInt(bitPattern: pages))
     guard let state = existingState else { Misuse.foreignFree.trap(at: address) }
     if order >= 0 && order < StackIndex.pageOrders {
       return state.deallocateSlow(StackIndex(pageOrder: order), address)
@@ -116,8 +124,10 @@ extension Heap {
     state.giveRun(region, frame, frames: 1 << order)
   }
 
-  @inline(__always)
-  private static func pageStackOffset(_ order: Int) -> UInt64 {
-    UInt64(truncatingIfNeeded: CPURegion.offset(StackIndex(pageOrder: order)))
+  /// The byte in a CPU region at which the stack of pages of `order` stands; `nil`: that order has none.
+  @inlinable @inline(__always)
+  static func pageStackOffset(_ order: Int) -> UInt64? {
+    guard UInt(bitPattern: order) < UInt(bitPattern: StackIndex.pageOrders) else { return nil }
+    return stackOffset(SizeClass(index: SizeClass.count &+ order))
   }
 }

@@ -3,9 +3,12 @@
 //   index   0   1   2 …   7 |   8    9   10   11 |  12 …  |  39
 //   bytes  16  32  48 … 128 | 160  192  224  256 | 320 …  | 32768
 //
-// The class of a constant size folds to a constant: it is arithmetic, not a table. At most 20 % of a block is unused
+// The class is looked up in a constant table (`ka_class_table`), one byte for each 16 bytes of size: no branch that mixed
+// sizes would mispredict, and for a constant size the compiler reads the table itself. At most 20 % of a block is unused
 // above 64 bytes. A class size that is a power of two is naturally aligned; any other is aligned to the largest
 // power of two that divides it. The spacing is jemalloc's (four classes per doubling).
+
+import KAllocAtomics
 
 /// One of the sizes that slabs are cut into. One word wide.
 public struct SizeClass: Equatable, Hashable, Sendable {
@@ -24,13 +27,7 @@ public struct SizeClass: Equatable, Hashable, Sendable {
   /// The smallest class that holds `bytes`. `bytes` is in 1 ... `maximumBytes`. O(1).
   @inlinable @inline(__always)
   public init(holding bytes: Int) {
-    if bytes <= 128 {
-      index = (bytes &+ 15) &>> 4 &- 1
-    } else {
-      let last = UInt(bitPattern: bytes &- 1)
-      let doubling = 63 &- last.leadingZeroBitCount  // 7 ... 14
-      index = (doubling &- 7) &* 4 &+ Int(bitPattern: last &>> UInt(bitPattern: doubling &- 2)) &+ 4
-    }
+    index = Int(truncatingIfNeeded: ka_class_index(UInt64(truncatingIfNeeded: bytes)))
   }
 
   /// The class that serves `size` bytes on an `alignment` boundary, or `nil` where none does: the size is then below
