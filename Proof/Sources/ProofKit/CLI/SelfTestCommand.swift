@@ -35,7 +35,8 @@ enum SelfTest {
     let storm = try Storm.run(.plainStacks, .all, StormOptions.parse(["--seconds", "10"]))
     expect("a pop that is not restartable", "storm", SelfTest.fault(storm))
     for kind in [Workload.Kind.signals, .fork] {
-      let run = try Contender.kalloc(.spinLocked).run(Workload(kind: kind, seconds: 1, childLimit: 1000))
+      let run = try Contender.kalloc(.spinLocked).run(
+        Workload(kind: kind, seconds: 1, childLimit: 1000), limit: 4)
       expect("a spin lock", kind.rawValue, SelfTest.fault(run))
     }
     print(table.text)

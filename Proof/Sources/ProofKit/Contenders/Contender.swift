@@ -38,10 +38,11 @@ struct Contender {
   /// Whether a failure of this one is one of KAlloc.
   var isKAlloc: Bool { name.hasPrefix("KAlloc") }
 
-  func run(_ workload: Workload) throws -> Run {
+  /// - Parameter limit: seconds that it may take; `nil`: as the workload needs.
+  func run(_ workload: Workload, limit: Double? = nil) throws -> Run {
     let environment = library.map { ["LD_PRELOAD": $0] } ?? [:]
     // What the workload takes, an orderly end, and more on a busy machine.
-    let limit = workload.seconds * 2 + (workload.kind == .fork ? Double(workload.childLimit) / 1000 : 0) + 8
+    let limit = limit ?? workload.seconds * 2 + (workload.kind == .fork ? Double(workload.childLimit) / 1000 : 0) + 8
     let run = try Run(program, arguments + workload.arguments, environment: environment, quiet: !isKAlloc, limit: limit)
     if let library, let loaded = run.lines.first, !loaded.isEmpty,
       URL(fileURLWithPath: library).resolvingSymlinksInPath() != URL(fileURLWithPath: loaded).resolvingSymlinksInPath()

@@ -73,7 +73,7 @@ struct Suspend {
         failures += report.failures
         table.add(
           path.name, mode.rawValue,
-          report.instructions.grouped + (report.instructions == Suspension.recordLimit ? "+" : ""),
+          report.instructions.grouped + (report.isCut ? "+" : ""),
           "\(report.exercised.count)", "\(report.places.count)", "\(report.trials)",
           interrupting ? "\(report.objectsLost)" : "\(report.objectsLost) ≤ \(path.magazine)", "\(report.stuck)",
           interrupting ? "\(report.bytesLost >> 10)" : "\(report.bytesLost >> 10) ≤ \(Loss.bytesBound(path) >> 10)",

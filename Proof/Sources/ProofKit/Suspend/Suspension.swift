@@ -7,6 +7,8 @@ struct PathReport {
   let mode: SubjectName
   /// Instructions of the operation, when it is left alone.
   var instructions = 0
+  /// Whether there were more, which are left out.
+  var isCut = false
   /// Different instructions of the allocator at which the operation can be stopped, and those at which it was.
   var places: Set<UInt64> = []
   var exercised: Set<UInt64> = []
@@ -38,6 +40,8 @@ struct Suspension {
 
   /// Instructions that are recorded, at most.
   static let recordLimit = 60_000
+  /// Where only a few stop points are taken.
+  private var limitOfRecord: Int { points < 16 ? 6000 : Suspension.recordLimit }
 
   func run() throws -> PathReport {
     var report = PathReport(path: path.name, mode: mode)
@@ -50,8 +54,9 @@ struct Suspension {
       path: path, operand: preparation.operand, slabBytes: try Suspension.slabBytes(path.size), limit: limit,
       shared: shared)
 
-    let recorded = trial.record(through: true, limit: Suspension.recordLimit)
+    let recorded = trial.record(through: true, limit: limitOfRecord)
     report.instructions = recorded.count
+    report.isCut = recorded.count == limitOfRecord
     let aborted =
       mode == .rseq && points >= 16 && !path.drains && !interrupting
       ? trial.record(through: false, limit: Suspension.recordLimit) : []
@@ -117,10 +122,10 @@ struct Suspension {
     }
     var random = SplitMix(state: seed)
     let first = report.places.sorted().map { Trial.Stop.at($0, 1) }.shuffled(using: &random)
-    let repeated = later.shuffled(using: &random).prefix(min(max(points / 8, 4), 64))
+    let repeated = later.shuffled(using: &random).prefix(min(max(points / 8, 1), 64))
     var stepped: [Trial.Stop] = []
     if aborted.count > 1 {
-      for _ in 0..<min(max(points / 32, 2), 8) {
+      for _ in 0..<min(max(points / 16, 1), 8) {
         stepped.append(.steps(UInt64.random(in: 1..<UInt64(aborted.count), using: &random)))
       }
     }
