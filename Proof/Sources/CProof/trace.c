@@ -59,6 +59,14 @@ static void debug_register(pid_t victim, int index, uint64_t value) {
   ptrace(PTRACE_POKEUSER, victim, offsetof(struct user, u_debugreg) + (size_t)index * sizeof(long), value);
 }
 
+uint64_t cp_peek(pid_t victim, uint64_t address) {
+  return (uint64_t)ptrace(PTRACE_PEEKDATA, victim, (void *)(uintptr_t)address, NULL);
+}
+
+void cp_poke(pid_t victim, uint64_t address, uint64_t word) {
+  ptrace(PTRACE_POKEDATA, victim, (void *)(uintptr_t)address, word);
+}
+
 // Up to two addresses; 0: none.
 static void breakpoints(pid_t victim, uint64_t first, uint64_t second) {
   debug_register(victim, 7, 0);
@@ -162,6 +170,8 @@ size_t cp_record(pid_t victim, bool through, uint64_t *addresses, size_t limit) 
 #else
 
 bool cp_can_trace(void) { return false; }
+uint64_t cp_peek(pid_t victim, uint64_t address) { return 0; }
+void cp_poke(pid_t victim, uint64_t address, uint64_t word) {}
 void cp_victim(void (*operation)(void *), void *context) { for (;;) pause(); }
 bool cp_is_end(cp_place place) { return true; }
 cp_place cp_await_victim(pid_t victim) { return (cp_place){CP_GONE, 0}; }

@@ -13,6 +13,7 @@
 
 #define _GNU_SOURCE
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -21,18 +22,23 @@
 
 #include "CProof.h"
 
-enum { MAX_THREADS = 64, SLOTS = 192, MAIL = 256, HANDLER_BLOCKS = 6, CHILD_BLOCKS = 2000, CHILD_BOOKS = 16 };
+enum { MAX_THREADS = 64, SLOTS = 192, MAIL = 256, HANDLER_BLOCKS = 6, CHILD_BLOCKS = 2000, CHILD_BOOKS = 16, PARK_OPERATIONS = 1000 };
 
 typedef struct {
   _Alignas(128) uint64_t random;
   uint64_t handler_random;
   uint64_t operations;
   uint64_t number;
+  const uint32_t *inside;
   pid_t tid;
   pthread_t handle;
   uint64_t *blocks[SLOTS];
   uint64_t headers[SLOTS];
 } worker;
+
+// Whether this thread is in the allocator, for those who stop it there.
+static _Thread_local uint32_t inside;
+static void is_inside(uint32_t now) { __atomic_store_n(&inside, now, __ATOMIC_RELEASE); }
 
 static worker workers[MAX_THREADS];
 static uint64_t *mail[MAIL];
@@ -76,7 +82,9 @@ static size_t words_checked(size_t bytes) { return bytes / 8 < 64 ? bytes / 8 : 
 
 static uint64_t *take(uint64_t header) {
   const size_t bytes = bytes_of(header);
+  is_inside(1);
   uint64_t *block = allocator.allocate(allocator.context, bytes);
+  is_inside(0);
   if (!block) return NULL;
   if (owners && __atomic_exchange_n(&owners[(uintptr_t)block % options.window / 16], 1, __ATOMIC_ACQ_REL))
     fault("a block was given to two owners", block);
@@ -101,7 +109,9 @@ static void give(uint64_t *block, uint64_t header) {
   if (!is_whole(block, header)) return fault("a block has lost its contents", block);
   if (owners) __atomic_store_n(&owners[(uintptr_t)block % options.window / 16], 0, __ATOMIC_RELEASE);
   block[0] = ~block[0];
+  is_inside(1);
   allocator.release(allocator.context, block, bytes_of(header));
+  is_inside(0);
 }
 
 static uint64_t new_header(worker *self) {
@@ -128,7 +138,7 @@ static void step(worker *self) {
     self->headers[slot] = header;
     __atomic_store_n(&self->blocks[slot], block, __ATOMIC_RELEASE);
   }
-  self->operations++;
+  __atomic_store_n(&self->operations, self->operations + 1, __ATOMIC_RELAXED);
 }
 
 static void handle_tick(int thread) {
@@ -148,10 +158,15 @@ static void handle_tick(int thread) {
 static void *work(void *argument) {
   worker *self = argument;
   self->tid = (pid_t)syscall(SYS_gettid);
+  self->inside = &inside;
   cp_add(&started, 1);
   while (!over()) {
     for (int i = 0; i < 256; i++) step(self);
-    if (allocator.stir && self == workers && self->operations % 16384 < 256) allocator.stir(allocator.context);
+    if (allocator.stir && self == workers && self->operations % 16384 < 256) {
+      is_inside(1);
+      allocator.stir(allocator.context);
+      is_inside(0);
+    }
   }
   return NULL;
 }
@@ -276,4 +291,46 @@ void cp_run_fork(const cp_allocator *under_test, const cp_options *with, int lim
   }
   cp_set(&ending, 1);
   finish();
+}
+
+static uint64_t operations_of(int thread) { return __atomic_load_n(&workers[thread].operations, __ATOMIC_RELAXED); }
+
+// Until a worker has done so many operations in all; false: it has not in time, or something was found wrong.
+static bool await_operations(int thread, uint64_t count, int limit) {
+  const uint64_t until = cp_nanoseconds() + (uint64_t)limit * 1000000;
+  while (operations_of(thread) < count) {
+    if (over() || cp_nanoseconds() > until) return false;
+    sched_yield();
+  }
+  return true;
+}
+
+// All workers but `last` are stopped, one after the other; after each the ones that are left must do their operations.
+static void stop_workers(int limit, uint64_t random) {
+  bool stopped[MAX_THREADS] = {false};
+  uint64_t at_stop[MAX_THREADS];
+  for (int left = options.threads; left > 1; left--) {
+    int victim = (int)(next(&random) % (uint64_t)options.threads);
+    while (stopped[victim]) victim = (victim + 1) % options.threads;
+    if (!await_operations(victim, operations_of(victim) + next(&random) % 4096, limit)) break;
+    for (int i = 0; i < options.threads; i++) at_stop[i] = operations_of(i);
+    stopped[victim] = true;
+    if (!cp_park(workers[victim].handle, workers[victim].inside, limit)) return fault("hang: a thread does not take a signal", NULL);
+    for (int i = 0; i < options.threads; i++)
+      if (!stopped[i] && !await_operations(i, at_stop[i] + PARK_OPERATIONS, limit))
+        return fault("hang: the others wait for a stopped thread, at", (void *)cp_parked_at(cp_parked() - 1));
+  }
+  cp_set(&ending, 1);
+  for (int i = 0; i < options.threads; i++)
+    if (!stopped[i]) pthread_join(workers[i].handle, NULL);
+}
+
+void cp_run_park(const cp_allocator *under_test, const cp_options *with, int limit, cp_result *result) {
+  start(under_test, with, result);
+  stop_workers(limit, options.seed);
+  for (int i = 0; i < options.threads; i++) report->operations += operations_of(i);
+  // What was in the slots is free again; what the stopped ones had in their hands is not.
+  if (!faults) free_all();
+  const int code = !faults && allocator.check ? allocator.check(allocator.context, true) : 0;
+  if (code) fault("the books do not balance", (void *)(intptr_t)code);
 }

@@ -2,12 +2,14 @@
 //
 //   workload.c   threads that allocate, free, verify and hand over, while events come over them; forks in a loop
 //   events.c     the events: barriers that abort restartable sequences, interval timers, forced migrations
+//   park.c       threads that a signal stops for good
 //   trace.c      ptrace: a victim that is stepped, or run to an instruction, and left there
 //   process.c    fork, exec, waiting with a limit, words that parent and child share
 
 #ifndef CPROOF_H
 #define CPROOF_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -107,6 +109,21 @@ void cp_run_churn(const cp_allocator *_Nonnull allocator, const cp_options *_Non
 /// exits. A child that does not end within `limit` milliseconds is a fault, and ends the run.
 void cp_run_fork(const cp_allocator *_Nonnull allocator, const cp_options *_Nonnull options, int limit,
                  cp_result *_Nonnull result);
+
+/// Threads churn, and the caller stops all but one of them for good, one after the other, wherever in the allocator each is after a
+/// random number of operations. After each stop the others must do a thousand operations each within `limit` milliseconds. In the end
+/// every block that is in a slot is freed, and the books are looked at as in a forked child.
+///
+/// > Important: the stopped threads are still there afterwards; only `cp_exit` ends the process.
+void cp_run_park(const cp_allocator *_Nonnull allocator, const cp_options *_Nonnull options, int limit,
+                 cp_result *_Nonnull result);
+
+/// Stops a thread for good, where two hundred signals find it so while `*inside` is not 0; false where it does not answer one
+/// within `limit` milliseconds.
+bool cp_park(pthread_t thread, const uint32_t *_Nonnull inside, int limit);
+/// Threads that were stopped, and the address of the instruction before which each of them was.
+uint32_t cp_parked(void);
+uint64_t cp_parked_at(uint32_t index);
 
 // MARK: Events
 

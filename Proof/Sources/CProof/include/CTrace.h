@@ -11,6 +11,10 @@ bool cp_can_trace(void);
 /// Lets the parent trace this thread, stops, runs the operation, and stops for ever.
 _Noreturn void cp_victim(void (*_Nonnull operation)(void *_Nullable), void *_Nullable context);
 
+/// Reads and writes a word of a victim that is stopped.
+uint64_t cp_peek(pid_t victim, uint64_t address);
+void cp_poke(pid_t victim, uint64_t address, uint64_t word);
+
 /// Where a victim is.
 typedef struct {
   enum { CP_AT, CP_GONE } how;

@@ -27,6 +27,9 @@ struct AllCommand: ParsableCommand {
     try prove("interrupt", "a handler at any instruction of the allocator uses it, and nothing is lost") {
       try Suspend(options: .parse(["--points", quick ? "2" : "16"]), interrupting: true).run()
     }
+    try prove("park", "threads stopped at random moments under load, all but one, leave that one going") {
+      try Park(options: .parse(short)).run()
+    }
     try prove("storm", "no operation is lost or done twice, however often it is aborted; retries are bounded") {
       try Storm(options: .parse(short + (quick ? ["--no-gdb"] : []))).run()
     }

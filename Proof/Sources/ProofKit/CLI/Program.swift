@@ -44,10 +44,8 @@ struct KProof: ParsableCommand {
     commandName: "kproof",
     abstract: "Puts KAlloc's promises to the test: stopped threads, storms of aborts, signals, fork.",
     subcommands: [
-      AllCommand.self, SuspendCommand.self, InterruptCommand.self, StormCommand.self, SignalsCommand.self,
-      ForkCommand.self,
-      SelfTestCommand.self,
-      RunCommand.self, DebuggeeCommand.self,
+      AllCommand.self, SuspendCommand.self, InterruptCommand.self, ParkCommand.self, StormCommand.self,
+      SignalsCommand.self, ForkCommand.self, SelfTestCommand.self, RunCommand.self, DebuggeeCommand.self,
     ],
     defaultSubcommand: AllCommand.self)
 }

@@ -24,14 +24,20 @@ enum SelfTest {
       let symbols = try Symbols()
       let refill = Path.all.first { $0.name == "allocate: refills from slabs" }!
       let waiting = try Suspension(
-        path: refill, mode: .rseq, symbols: symbols, points: 40, seed: 1, limit: 1500, waits: true
+        path: refill, mode: .rseq, symbols: symbols, points: 40, seed: 1, limit: 1500, broken: .waits
       ).run()
       expect("a spin lock", "suspend", waiting.failures.first { $0.contains("did not finish") })
       let hoarding = try Suspension(
         path: .hoarding, mode: .rseq, symbols: symbols, points: 200, seed: 1, limit: 20_000
       ).run()
+      let keeping = try Suspension(
+        path: .fromTheStack, mode: .rseq, symbols: symbols, points: 100, seed: 1, limit: 20_000, interrupting: true,
+        broken: .keepsAside
+      ).run()
+      expect("a block taken with a load and a store", "interrupt", keeping.failures.first)
       expect("more in hand than a magazine", "suspend", hoarding.failures.first { $0.contains("objects lost") })
     }
+    expect("a spin lock", "park", try SelfTest.parkFault())
     let storm = try Storm.run(.plainStacks, .all, StormOptions.parse(["--seconds", "10"]))
     expect("a pop that is not restartable", "storm", SelfTest.fault(storm))
     for kind in [Workload.Kind.signals, .fork] {
@@ -41,6 +47,15 @@ enum SelfTest {
     }
     print(table.text)
     return missed
+  }
+
+  /// A thread is not stopped while it has the lock in every process.
+  private static func parkFault() throws -> String? {
+    for seed in 1...20 as ClosedRange<UInt64> {
+      let run = try Park.run(.spinLocked, .parse(["--limit", "1"]), seed: seed)
+      if let fault = fault(run) { return fault }
+    }
+    return nil
   }
 
   private static func fault(_ run: Run) -> String? {

@@ -37,6 +37,7 @@ struct RunCommand: ParsableCommand {
       options.probe_context = try Unmanaged.passRetained(Probe(mode: name.mode)).toOpaque()
       cp_run_churn(&table, &options, &result)
     case "fork": cp_run_fork(&table, &options, limit, &result)
+    case "park": cp_run_park(&table, &options, limit, &result)
     default: throw Exit.badArgument("no workload '\(kind)'")
     }
     let books = subject.heap.statistics()
@@ -46,6 +47,9 @@ struct RunCommand: ParsableCommand {
     ]
     let fault = withUnsafeBytes(of: result.fault) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
     print(name.rawValue, figures.map(String.init).joined(separator: " "), fault, separator: "\n")
+    if cp_parked() > 0 {
+      print((0..<cp_parked()).map { String(cp_parked_at($0) &- cp_load_bias()) }.joined(separator: " "))
+    }
     fflush(nil)
     // No destructor of a static runs beside whatever a fault has left behind.
     cp_exit(fault.isEmpty ? 0 : 3)

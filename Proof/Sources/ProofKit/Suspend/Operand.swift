@@ -5,7 +5,9 @@ import Slab
 struct Operand {
   let heap: Heap
   /// What a subject that waits holds during each operation; `nil`: nothing is waited for.
-  let lock: UnsafeMutablePointer<UInt32>?
+  var lock: UnsafeMutablePointer<UInt32>? = nil
+  /// Where a subject that is not re-entrant keeps a block for the next allocation; `nil`: nothing is kept.
+  var aside: UnsafeMutablePointer<UnsafeMutableRawPointer?>? = nil
   var size: Int
   var order = 0
   var block: UnsafeMutableRawPointer? = nil
@@ -20,9 +22,42 @@ struct Operand {
   }
 
   @inline(__always)
+  func allocate(_ bytes: Int) -> UnsafeMutableRawPointer? {
+    if let aside, bytes == size, let kept = aside.pointee {
+      aside.pointee = nil
+      return kept
+    }
+    return guarded { heap.allocate(size: bytes) }
+  }
+
+  @inline(__always)
+  func deallocate(_ block: UnsafeMutableRawPointer, _ bytes: Int) {
+    if let aside, bytes == size, aside.pointee == nil {
+      aside.pointee = block
+    } else {
+      guarded { heap.deallocate(block, size: bytes) }
+    }
+  }
+
+  /// Frees what is kept aside, and keeps nothing from then on.
+  mutating func keepNothing() {
+    if let aside, let kept = aside.pointee { heap.deallocate(kept, size: size) }
+    aside = nil
+  }
+
+  @inline(__always)
   static func at(_ context: UnsafeMutableRawPointer?) -> UnsafeMutablePointer<Operand> {
     context.unsafelyUnwrapped.assumingMemoryBound(to: Operand.self)
   }
+}
+
+/// What is broken on purpose about a subject.
+enum Breakage {
+  case nothing
+  /// It holds a lock during each operation.
+  case waits
+  /// It keeps a block aside for the next allocation, and takes it with a load and a store.
+  case keepsAside
 }
 
 /// Brings a heap into the state in which an operation takes a certain path, with operations of the heap.
@@ -34,18 +69,24 @@ final class Preparation {
   var heap: Heap { operand.pointee.heap }
   var size: Int { operand.pointee.size }
 
-  init(mode: BindingMode, size: Int, nodes: Int, waits: Bool) throws {
+  init(mode: BindingMode, size: Int, nodes: Int, broken: Breakage) throws {
     var configuration = HeapConfiguration()
     configuration.mode = mode
     configuration.windowBytes = Preparation.windowBytes
     if nodes > 1 { configuration.topology = try .simulated(nodes: nodes) }
-    var lock: UnsafeMutablePointer<UInt32>?
-    if waits {
-      lock = .allocate(capacity: 1)
-      lock?.initialize(to: 0)
-    }
     operand = .allocate(capacity: 1)
-    operand.initialize(to: Operand(heap: try Heap.create(configuration), lock: lock, size: size))
+    operand.initialize(to: Operand(heap: try Heap.create(configuration), size: size))
+    switch broken {
+    case .nothing: break
+    case .waits:
+      let lock = UnsafeMutablePointer<UInt32>.allocate(capacity: 1)
+      lock.initialize(to: 0)
+      operand.pointee.lock = lock
+    case .keepsAside:
+      let aside = UnsafeMutablePointer<UnsafeMutableRawPointer?>.allocate(capacity: 1)
+      aside.initialize(to: heap.allocate(size: size))
+      operand.pointee.aside = aside
+    }
     // Another class first: the heap has slabs, and blocks that are in use.
     if let other = heap.allocate(size: 48) { operand.pointee.block = other }
     heap.drain()

@@ -13,6 +13,8 @@ struct Path {
   var bytes = 0
   /// Whether the operation empties caches: what it has in its hands shows twice in the statistics.
   var drains = false
+  /// Whether the operation gets a block, which is then nobody else's.
+  var allocates = false
   let prepare: (Preparation) throws -> Void
   let operate: @convention(c) (UnsafeMutableRawPointer?) -> Void
 
@@ -23,7 +25,7 @@ struct Path {
 
   private static let allocate: @convention(c) (UnsafeMutableRawPointer?) -> Void = { context in
     let operand = Operand.at(context)
-    operand.pointee.block = operand.pointee.guarded { operand.pointee.heap.allocate(size: operand.pointee.size) }
+    operand.pointee.block = operand.pointee.allocate(operand.pointee.size)
   }
 
   private static let free: @convention(c) (UnsafeMutableRawPointer?) -> Void = { context in
@@ -89,17 +91,21 @@ struct Path {
 
   static var all: [Path] { objects + frees + pages + large + caches }
 
+  static var fromTheStack: Path {
+    Path(
+      name: "allocate: from the stack", allocates: true,
+      prepare: {
+        try $0.allocate(20); $0.free(10)
+      }, operate: allocate)
+  }
+
   private static var objects: [Path] {
     [
+      fromTheStack,
       Path(
-        name: "allocate: from the stack",
-        prepare: {
-          try $0.allocate(20); $0.free(10)
-        }, operate: allocate),
+        name: "allocate: opens the stack", allocates: true, prepare: { $0.heap.drain() }, operate: allocate),
       Path(
-        name: "allocate: opens the stack", prepare: { $0.heap.drain() }, operate: allocate),
-      Path(
-        name: "allocate: refills from the depot",
+        name: "allocate: refills from the depot", allocates: true,
         prepare: {
           try $0.allocate(400)
           $0.free(390)
@@ -107,7 +113,7 @@ struct Path {
           try $0.allocate(31)
         }, operate: allocate),
       Path(
-        name: "allocate: refills from slabs",
+        name: "allocate: refills from slabs", allocates: true,
         prepare: {
           try $0.allocate(400)
           $0.free(300)
@@ -116,7 +122,7 @@ struct Path {
           try $0.emptyCaches()
         }, operate: allocate),
       Path(
-        name: "allocate: makes a slab",
+        name: "allocate: makes a slab", allocates: true,
         prepare: {
           // Two slabs until the stack has grown; the third tells how many objects later a fourth is made.
           for _ in 0..<3 { try $0.allocate { $0.slabsMade } }
@@ -178,7 +184,9 @@ struct Path {
 
   private static var pages: [Path] {
     func take(_ order: Int, _ name: String) -> Path {
-      Path(name: name, bytes: 4096 << order, prepare: { $0.operand.pointee.order = order }, operate: allocatePages)
+      Path(
+        name: name, bytes: 4096 << order, allocates: true, prepare: { $0.operand.pointee.order = order },
+        operate: allocatePages)
     }
     func give(_ order: Int, _ name: String) -> Path {
       Path(
@@ -209,7 +217,7 @@ struct Path {
 
   private static var large: [Path] {
     func take(_ bytes: Int, _ name: String) -> Path {
-      Path(name: name, bytes: bytes, prepare: { $0.operand.pointee.size = bytes }, operate: allocate)
+      Path(name: name, bytes: bytes, allocates: true, prepare: { $0.operand.pointee.size = bytes }, operate: allocate)
     }
     func give(_ bytes: Int, _ name: String) -> Path {
       Path(

@@ -35,8 +35,7 @@ struct Suspension {
   let limit: Int32
   /// Not left where it was stopped: a signal handler allocates and frees there, and the operation goes on.
   var interrupting = false
-  /// Over a subject that waits for a lock: broken on purpose.
-  var waits = false
+  var broken = Breakage.nothing
 
   /// Instructions that are recorded, at most.
   static let recordLimit = 60_000
@@ -47,7 +46,7 @@ struct Suspension {
     var report = PathReport(path: path.name, mode: mode)
     cp_pin(0, 0)
     defer { cp_pin(0, -1) }
-    let preparation = try Preparation(mode: mode.mode, size: path.size, nodes: path.nodes, waits: waits)
+    let preparation = try Preparation(mode: mode.mode, size: path.size, nodes: path.nodes, broken: broken)
     try path.prepare(preparation)
     guard let shared = cp_map_shared(4096) else { throw Exit.failed("no shared memory") }
     let trial = Trial(

@@ -8,7 +8,12 @@ struct Symbols {
     let end: UInt64
     /// Short and readable.
     let name: String
+    /// Whether it is one of the proof's own, which stands in C.
+    let isProof: Bool
   }
+
+  /// The sources of CProof.
+  private static let proofFiles: Set = ["broken.c", "events.c", "park.c", "process.c", "trace.c", "workload.c"]
 
   private var functions: [Function] = []
 
@@ -25,15 +30,27 @@ struct Symbols {
       let table = Int(read(header + 24, as: UInt64.self))
       let count = Int(read(header + 32, as: UInt64.self)) / 24
       let names = Int(read(sections + Int(read(header + 40, as: UInt32.self)) * 64 + 24, as: UInt64.self))
-      for symbol in stride(from: table, to: table + count * 24, by: 24) where file[symbol + 4] & 15 == 2 {  // STT_FUNC
-        let start = read(symbol + 8, as: UInt64.self) + bias
-        let bytes = read(symbol + 16, as: UInt64.self)
-        let name = file.withUnsafeBytes {
+      func string(_ symbol: Int) -> String {
+        file.withUnsafeBytes {
           String(
             cString: $0.baseAddress!.advanced(by: names + Int(read(symbol, as: UInt32.self)))
               .assumingMemoryBound(to: CChar.self))
         }
-        if bytes > 0 { functions.append(Function(start: start, end: start + bytes, name: Symbols.readable(name))) }
+      }
+      // Local symbols follow the name of the file that they are from.
+      var isProofFile = false
+      for symbol in stride(from: table, to: table + count * 24, by: 24) {
+        let kind = file[symbol + 4] & 15
+        if kind == 4 { isProofFile = Symbols.proofFiles.contains(string(symbol)) }  // STT_FILE
+        let bytes = read(symbol + 16, as: UInt64.self)
+        guard kind == 2, bytes > 0 else { continue }  // STT_FUNC
+        let start = read(symbol + 8, as: UInt64.self) + bias
+        let name = string(symbol)
+        let isLocal = file[symbol + 4] >> 4 == 0
+        functions.append(
+          Function(
+            start: start, end: start + bytes, name: Symbols.readable(name),
+            isProof: name.hasPrefix("cp_") || isLocal && isProofFile))
       }
     }
     functions.sort { $0.start < $1.start }
@@ -52,7 +69,7 @@ struct Symbols {
   }
 
   /// Whether the allocator's code is there, and not the proof's or the C library's.
-  func isAllocator(_ address: UInt64) -> Bool { function(at: address).map { !$0.name.hasPrefix("cp_") } ?? false }
+  func isAllocator(_ address: UInt64) -> Bool { function(at: address).map { !$0.isProof } ?? false }
 
   /// `Function + offset`.
   func describe(_ address: UInt64) -> String {

@@ -8,7 +8,7 @@ struct Trial {
   let slabBytes: Int
   /// Milliseconds that the others may take.
   let limit: Int32
-  /// Words that the processes share: go, finished, done, fault; then the books.
+  /// Words that the processes share: go, finished, done, fault, the operation's block; then the books.
   let shared: UnsafeMutableRawPointer
 
   static let crew = 3
@@ -47,6 +47,7 @@ struct Trial {
   private var finished: UnsafeMutablePointer<UInt32> { word(1) }
   private var done: UnsafeMutablePointer<UInt32> { word(2) }
   private var fault: UnsafeMutablePointer<UInt32> { word(3) }
+  private var stamped: UnsafeMutablePointer<UInt32> { word(4) }
   private var books: UnsafeMutablePointer<Books> { (shared + 1024).assumingMemoryBound(to: Books.self) }
 
   private func word(_ index: Int) -> UnsafeMutablePointer<UInt32> {
@@ -56,7 +57,7 @@ struct Trial {
   /// - Parameter interrupting: the victim is not left there: a signal handler uses the allocator at that place, then the
   ///   operation goes on to its end.
   func run(_ stop: Stop, interrupting: Bool = false) -> Outcome {
-    for index in 0..<4 { word(index).pointee = 0 }
+    for index in 0..<5 { word(index).pointee = 0 }
     let victim = start(withCrew: true)
     defer { _ = cp_kill(victim) }
     _ = cp_await_victim(victim)
@@ -75,12 +76,25 @@ struct Trial {
       let end = cp_interrupt(victim)
       if !cp_is_end(end) { return .wrong("the operation did not end after the handler", at: place.address) }
     }
+    if path.allocates && place.how == CP_AT && (interrupting || cp_is_end(place)) { stamp(victim) }
     if place.how == CP_GONE { return .wrong("the victim ended", at: place.address) }
     cp_set(go, 1)
     if !cp_await(done, 1, limit) { return .stuck(at: place.address) }
+    if stamped.pointee > 1 { return .wrong("the block that it got was given to another, too", at: place.address) }
     if fault.pointee != 0 { return .wrong("a block has lost its contents, or memory ran out", at: place.address) }
     return .books(books.pointee)
   }
+
+  /// Where the operation has ended with a block, its first word says so: nobody else may write there.
+  private func stamp(_ victim: pid_t) {
+    let place = UnsafeRawPointer(operand) + MemoryLayout<Operand>.offset(of: \.block)!
+    let block = cp_peek(victim, UInt64(UInt(bitPattern: place)))
+    if block == 0 { return }
+    cp_poke(victim, block, Trial.mark)
+    stamped.pointee = 1
+  }
+
+  private static let mark: UInt64 = 0x5eed_0b10_c4ed_b10c
 
   /// The addresses of the operation's instructions, in their order.
   func record(through: Bool, limit: Int) -> [UInt64] {
@@ -119,6 +133,7 @@ struct Trial {
     cp_on_interrupt(
       { context in
         let operand = Operand.at(context).pointee
+        // This one may meet the operation in what is broken on purpose.
         if !CrewWork(operand: operand, size: operand.size > 32768 ? 512 : operand.size, index: 2).run(60) { cp_exit(3) }
       }, operand)
     cp_victim(path.operate, operand)
@@ -128,9 +143,17 @@ struct Trial {
     // One beside the victim on its CPU, one on the next, one wherever it is put.
     cp_pin(0, index == 2 ? -1 : Int32(index))
     _ = cp_await(trial.go, 1, 120_000)
-    let worker = CrewWork(operand: trial.operand.pointee, size: trial.path.size, index: index)
+    var operand = trial.operand.pointee
+    operand.aside = nil
+    let worker = CrewWork(operand: operand, size: trial.path.size, index: index)
     if !worker.run(Trial.operations) { _ = cp_add(trial.fault, 1) }
     if cp_add(trial.finished, 1) == UInt32(Trial.crew) {
+      if trial.stamped.pointee == 1, let block = trial.operand.pointee.block,
+        block.load(as: UInt64.self) != Trial.mark
+      {
+        trial.stamped.pointee = 2
+      }
+      trial.operand.pointee.keepNothing()
       trial.books.pointee = Books(trial.operand.pointee.heap, slabBytes: trial.slabBytes)
       cp_set(trial.done, 1)
     }
@@ -189,7 +212,7 @@ struct CrewWork {
       slot.bytes = 4096 << slot.order
       slot.block = operand.guarded { try? heap.allocatePages(order: slot.order) }
     } else {
-      slot.block = operand.guarded { heap.allocate(size: slot.bytes) }
+      slot.block = operand.allocate(slot.bytes)
     }
     if let block = slot.block {
       block.storeBytes(of: slot.stamp, as: UInt64.self)
@@ -204,14 +227,12 @@ struct CrewWork {
     if block.load(fromByteOffset: slot.bytes & ~7 - 8, as: UInt64.self) != ~slot.stamp { return false }
     let heap = operand.heap
     let (bytes, order) = (slot.bytes, slot.order)
-    operand.guarded {
-      if order >= 0 {
-        heap.deallocatePages(block, order: order)
-      } else if unsized {
-        heap.deallocate(block)
-      } else {
-        heap.deallocate(block, size: bytes)
-      }
+    if order >= 0 {
+      operand.guarded { heap.deallocatePages(block, order: order) }
+    } else if unsized {
+      operand.guarded { heap.deallocate(block) }
+    } else {
+      operand.deallocate(block, bytes)
     }
     slot.block = nil
     return true

@@ -1,0 +1,94 @@
+import ArgumentParser
+import CProof
+import Foundation
+
+struct ParkOptions: ParsableArguments {
+  @Option(help: "How long, in seconds, in each mode.") var seconds = 3.0
+  @Option(help: "Threads of each process; all but one are stopped.") var threads = 8
+  @Option(help: "The first process's seed.") var seed: UInt64 = 1
+  @Option(help: "Seconds that the others may take for a thousand operations.") var limit = 20.0
+  @Flag(help: "Also list the functions in which threads were stopped.") var functions = false
+
+  func check() throws {
+    guard seconds > 0, seconds <= 3600 else { throw Exit.badArgument("--seconds takes 0 to 3600, not \(seconds)") }
+    guard (2...60).contains(threads) else { throw Exit.badArgument("--threads takes 2 to 60, not \(threads)") }
+    guard limit > 0, limit <= 600 else { throw Exit.badArgument("--limit takes 0 to 600, not \(limit)") }
+  }
+}
+
+struct ParkCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "park",
+    abstract: "Stops threads for good at random moments under load, one after the other; the last ones must go on.")
+  @OptionGroup var options: ParkOptions
+
+  mutating func run() throws { try Verdict.end(Park(options: options).run()) }
+}
+
+/// Processes whose threads are stopped one by one, by a signal whose handler never returns, until one is left.
+///
+/// A signal aborts the restartable sequence that it interrupts: stops inside of one are `suspend`'s.
+struct Park {
+  let options: ParkOptions
+
+  /// Prints the table. Returns what failed.
+  func run() throws -> [String] {
+    try options.check()
+    let symbols = try Symbols()
+    var table = Table(
+      "parked for good: \(options.seconds) s each", "processes", "threads stopped", "in the allocator",
+      "different places", "operations", "verdict")
+    var failures: [String] = []
+    var all: [UInt64] = []
+    for subject in SubjectName.modes + [.mixed] {
+      var processes = 0
+      var operations = 0
+      var places: [UInt64] = []
+      let before = failures.count
+      let until = Date().addingTimeInterval(options.seconds)
+      while Date() < until && failures.count == before {
+        let seed = options.seed &+ UInt64(processes)
+        let run = try Park.run(subject, options, seed: seed)
+        processes += 1
+        operations += run.figure(0)
+        places += Park.places(run)
+        if run.outcome != .survived {
+          let last = Park.places(run).last.map { ", the last one at \(symbols.describe($0))" } ?? ""
+          failures.append("park, \(subject.rawValue), seed \(seed): \(run.outcome)\(last)")
+        }
+      }
+      let inside = places.filter(symbols.isAllocator)
+      table.add(
+        subject.rawValue, "\(processes)", places.count.grouped, inside.count.grouped, Set(inside).count.grouped,
+        operations.grouped, failures.count == before ? "ok" : "FAILED")
+      all += inside
+    }
+    print(table.text)
+    if options.functions { print(Park.functions(all, symbols)) }
+    return failures
+  }
+
+  static func run(_ subject: SubjectName, _ options: ParkOptions, seed: UInt64) throws -> Run {
+    try Run(
+      URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().path,
+      [
+        "run", "--subject", subject.rawValue, "park", "0", "\(options.threads)", "\(seed)", "0",
+        "\(Int(options.limit * 1000))",
+      ], limit: options.limit * 2 + 20)
+  }
+
+  /// Where threads were stopped: the fourth line, relative to where the program was loaded.
+  private static func places(_ run: Run) -> [UInt64] {
+    guard run.lines.count > 3 else { return [] }
+    return run.lines[3].split(separator: " ").compactMap { UInt64($0) }.map { $0 &+ cp_load_bias() }
+  }
+
+  private static func functions(_ places: [UInt64], _ symbols: Symbols) -> String {
+    var table = Table("function", "threads stopped", "different places")
+    let named = Dictionary(grouping: places) { symbols.function(at: $0)?.name ?? "?" }
+    for (name, places) in named.sorted(by: { $0.key < $1.key }) {
+      table.add(name, "\(places.count)", "\(Set(places).count)")
+    }
+    return table.text
+  }
+}
