@@ -37,6 +37,14 @@ extension Heap: Allocator {
       if flags.contains(.zero) { unsafe ka_zero(block, sizeClass.bytes) }
       return unsafe UnsafeMutableRawBufferPointer(start: block, count: sizeClass.bytes)
     }
+    return unsafe try allocateSlow(layout, flags: flags, node: node)
+  }
+
+  /// Out of line, and not only for its size: with a `throw` in it the protocol's witness is not inlined into generic callers.
+  @usableFromInline @inline(never)
+  func allocateSlow(
+    _ layout: Layout, flags: AllocFlags, node: NumaNode
+  ) throws(AllocError) -> UnsafeMutableRawBufferPointer {
     if layout.size == 0 { return unsafe layout.emptyBlock }
     return unsafe try allocate(
       size: layout.size, alignment: layout.alignment, flags: flags, node: node.nodeIndex)
