@@ -40,9 +40,9 @@ uint32_t ka_current_cpu(void) {
   return cpu < 0 ? 0 : (uint32_t)cpu;
 }
 
-void ka_barrier_register(void) {
+bool ka_barrier_register(void) {
   ka_syscall3(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
-  ka_syscall3(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ, 0, 0);
+  return ka_syscall3(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ, 0, 0) == 0;
 }
 
 ka_barrier ka_barrier_sections(int32_t cpu) {
@@ -61,7 +61,7 @@ ka_barrier ka_barrier_threads(void) {
 bool ka_rseq_available(void) { return false; }
 void ka_rseq_adopt(void) {}
 uint32_t ka_current_cpu(void) { return 0; }
-void ka_barrier_register(void) {}
+bool ka_barrier_register(void) { return false; }
 ka_barrier ka_barrier_sections(int32_t cpu) { return KA_BARRIER_UNAVAILABLE; }
 ka_barrier ka_barrier_threads(void) { return KA_BARRIER_UNAVAILABLE; }
 

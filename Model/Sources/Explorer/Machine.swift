@@ -187,7 +187,8 @@ struct Machine {
   var cpuLimit: UInt32 = 2
   var milliseconds: UInt64 = 0
   var commitMayFail = false
-  var barriersWork = true
+  var barriersAllowed = Int.max
+  var barriersMade = 0
   var migrates = false
   /// Where what a scenario does while it is made takes place: the CPU, and in `thread` mode the slot.
   var preparingCPU = 0

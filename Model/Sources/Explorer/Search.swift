@@ -95,7 +95,7 @@ public final class Search {
     m.pointee.arenaNext = UInt(KM_ARENA_BASE)
     m.pointee.cpuLimit = 3
     m.pointee.commitMayFail = false
-    m.pointee.barriersWork = true
+    m.pointee.barriersAllowed = .max
     m.pointee.migrates = false
     m.pointee.preparingCPU = 0
     m.pointee.usesFences = false
@@ -202,6 +202,7 @@ public final class Search {
     restoreMemory()
     m.pointee.epoch += 1
     m.pointee.operations = 0
+    m.pointee.barriersMade = 0
     m.pointee.depth = 0
     m.pointee.prefix = m.pointee.isReplaying ? 0 : m.pointee.choices.count
     m.pointee.preemptions = bound.preemptions

@@ -182,13 +182,20 @@ func rseqAvailable() -> Bool { true }
 func rseqAdopt() {}
 
 @_cdecl("ka_barrier_register")
-func barrierRegister() {}
+func barrierRegister() -> Bool { true }
+
+private func isBarrierRefused() -> Bool {
+  let m = machine
+  if m.pointee.barriersMade >= m.pointee.barriersAllowed { return true }
+  m.pointee.barriersMade += 1
+  return false
+}
 
 @_cdecl("ka_barrier_sections")
 func barrierSections(_ cpu: Int32) -> ka_barrier {
   let m = machine
   if !isRunning { return KA_BARRIER_DONE }
-  if !m.pointee.barriersWork { return KA_BARRIER_UNAVAILABLE }
+  if isBarrierRefused() { return KA_BARRIER_UNAVAILABLE }
   let mine = m.pointee.threads[m.pointee.current].cpu
   for target in 0..<Int(m.pointee.cpuLimit) where target != mine && (cpu < 0 || target == Int(cpu)) {
     yieldPoint()
@@ -208,7 +215,7 @@ func barrierSections(_ cpu: Int32) -> ka_barrier {
 func barrierThreads() -> ka_barrier {
   let m = machine
   if !isRunning { return KA_BARRIER_DONE }
-  if !m.pointee.barriersWork { return KA_BARRIER_UNAVAILABLE }
+  if isBarrierRefused() { return KA_BARRIER_UNAVAILABLE }
   for other in 0..<m.pointee.threadCount where other != m.pointee.current {
     yieldPoint()
     let thread = tick()

@@ -40,8 +40,8 @@ public struct SimulatedSystem {
   public static func setCommitMayFail(_ on: Bool) { machine.pointee.commitMayFail = on }
   /// Where what follows in `make` takes place.
   public static func prepare(onCPU cpu: Int) { machine.pointee.preparingCPU = cpu }
-  /// Whether membarrier exists.
-  public static func setBarriers(_ on: Bool) { machine.pointee.barriersWork = on }
+  /// How many barriers the threads may make: those after them are refused.
+  public static func setBarriers(_ count: Int) { machine.pointee.barriersAllowed = count }
 }
 
 /// Zeroed memory of the arena.

@@ -212,24 +212,28 @@ let cacheMutations = [
   Mutation(
     40, "a drain without the barrier behind the gate", "Caches/Drain.swift", ["heap-drain-open", "heap-drain-pop"],
     (
-      "if ka_barrier_sections(-1) != KA_BARRIER_DONE { return }",
-      "if !mutant(40) && ka_barrier_sections(-1) != KA_BARRIER_DONE { return }"
+      "if ka_barrier_sections(-1) != KA_BARRIER_DONE { return true }",
+      "if !mutant(40) && ka_barrier_sections(-1) != KA_BARRIER_DONE { return true }"
     )),
   Mutation(
     41, "a drain without the barrier behind the limits", "Caches/Drain.swift", ["heap-drain-pop"],
     (
-      "    _ = ka_barrier_sections(-1)\n    for index in 0..<used where holds(index, drain) { take(index) }",
-      "    if !mutant(41) { _ = ka_barrier_sections(-1) }\n"
+      "    if ka_barrier_sections(-1) != KA_BARRIER_DONE { return false }\n"
+        + "    for index in 0..<used where holds(index, drain) { take(index) }",
+      "    if !mutant(41) && ka_barrier_sections(-1) != KA_BARRIER_DONE && !mutant(54) { return false }\n"
         + "    for index in 0..<used where holds(index, drain) { take(index) }"
     )),
   Mutation(
     42, "a drain without the barrier before the stacks are closed", "Caches/Drain.swift",
     ["heap-drain-pop", "heap-drain-push"],
     (
-      "    _ = ka_barrier_sections(-1)\n    for index in 0..<used where holds(index, drain) { close(index) }",
-      "    if !mutant(42) { _ = ka_barrier_sections(-1) }\n"
+      "    if ka_barrier_sections(-1) != KA_BARRIER_DONE { return false }\n"
+        + "    for index in 0..<used where holds(index, drain) { close(index) }",
+      "    if !mutant(42) && ka_barrier_sections(-1) != KA_BARRIER_DONE && !mutant(55) { return false }\n"
         + "    for index in 0..<used where holds(index, drain) { close(index) }"
     )),
+  Mutation(54, "a drain goes on when its second barrier is refused", "Caches/Drain.swift", ["heap-drain-refused-2"]),
+  Mutation(55, "a drain goes on when its third barrier is refused", "Caches/Drain.swift", ["heap-drain-refused-3"]),
   Mutation(
     43, "thread mode: a drain without a barrier: (T)", "Caches/Drain.swift", ["heap-thread-drain"],
     (

@@ -87,6 +87,20 @@ let heapScenarios: [Scenario] = [
     return world(heap, cpus: [0, 1], { heap.take() }, { heap.state.drainAll() })
   },
 
+  Scenario("heap-drain-refused-2", "a drain whose second barrier the kernel refuses meets an allocation") {
+    let heap = try SmallHeap(.rseq)
+    heap.give(heap.take(2))
+    SimulatedSystem.setBarriers(1)
+    return world(heap, cpus: [0, 1], { heap.take() }, { heap.state.drainAll() })
+  },
+
+  Scenario("heap-drain-refused-3", "a drain whose third barrier the kernel refuses meets an allocation") {
+    let heap = try SmallHeap(.rseq)
+    heap.give(heap.take(2))
+    SimulatedSystem.setBarriers(2)
+    return world(heap, cpus: [0, 1], { heap.take() }, { heap.state.drainAll() })
+  },
+
   Scenario("heap-drain-unsized", "a drain meets a free without a size of an object that the drain has given back") {
     let heap = try SmallHeap(.rseq)
     heap.give(heap.take(1))
@@ -164,7 +178,7 @@ let heapScenarios: [Scenario] = [
   Scenario("heap-thread-no-barrier", "thread mode without membarrier: a drain leaves the regions of others alone") {
     let heap = try SmallHeap(.thread)
     for slot in 0..<Int32(2) { _ = ka_thread_slot_claim(slot) }
-    SimulatedSystem.setBarriers(false)
+    SimulatedSystem.setBarriers(0)
     heap.give(heap.take(1))
     return world(heap, { if let object = heap.take() { heap.give(object) } }, { heap.state.drainAll() })
   },
@@ -173,7 +187,7 @@ let heapScenarios: [Scenario] = [
     let heap = try SmallHeap(.thread)
     for slot in 0..<Int32(2) { _ = ka_thread_slot_claim(slot) }
     ka_thread_slot_release(2)
-    SimulatedSystem.setBarriers(false)
+    SimulatedSystem.setBarriers(0)
     SimulatedSystem.prepare(onCPU: 2)
     heap.give(heap.take(2))
     return world(heap, { heap.state.drainAll() }, { heap.state.drainAll() })

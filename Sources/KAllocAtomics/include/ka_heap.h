@@ -121,8 +121,8 @@ uint32_t ka_current_cpu(void);
 /// How a barrier for other CPUs' sections ended.
 typedef enum { KA_BARRIER_DONE, KA_BARRIER_UNAVAILABLE } ka_barrier;
 
-/// Registers this process for the two barriers below. Idempotent.
-void ka_barrier_register(void);
+/// Registers this process for the two barriers below. Idempotent. Whether the kernel has the first of them.
+bool ka_barrier_register(void);
 
 /// Every section that was running on `cpu` (on any, where negative) when this was called has ended or been aborted,
 /// and what this thread wrote before is visible to later ones.

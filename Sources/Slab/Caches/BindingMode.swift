@@ -4,7 +4,7 @@ import KAllocAtomics
 ///
 /// `KALLOC_MODE=rseq|thread|shared` in the environment forces it for the global heap and is the default for others.
 public enum BindingMode: UInt8, Sendable {
-  /// To the CPU, by restartable sequences: the fastest, and bounded by CPUs. Linux with glibc 2.35 or later.
+  /// To the CPU, by restartable sequences: the fastest, and bounded by CPUs. Linux 5.10 with glibc 2.35, or later ones.
   case rseq = 1
   /// To the thread, handed back whole when it ends: for valgrind, gVisor, musl, and where rseq is absent or broken.
   case thread = 2
@@ -23,9 +23,10 @@ public enum BindingMode: UInt8, Sendable {
 
   /// The mode to use where `wanted` may be impossible.
   static func possible(_ wanted: BindingMode?) -> BindingMode {
-    let rseq = ka_sections_usable()
+    let hasBarrier = ka_barrier_register()
     switch wanted {
-    case .rseq?, nil: return rseq ? .rseq : .thread
+    // Without the barrier nobody could empty a CPU's stacks but its own threads.
+    case .rseq?, nil: return hasBarrier && ka_sections_usable() ? .rseq : .thread
     case let mode?: return mode
     }
   }

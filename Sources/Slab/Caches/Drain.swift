@@ -13,7 +13,8 @@
 //  7. close: begin = 0; all four words are 0, a stack never used. Then gate = 0, release: (D).
 //
 // The barrier is membarrier(PRIVATE_EXPEDITED_RSEQ); a trim drains all CPUs with three of them. A thread that is killed
-// in between leaves that CPU on the shared path, and its cached pointers are lost; nobody is blocked.
+// in between, and a barrier that the kernel refuses there, leave those CPUs on the shared path, and what they had cached is
+// lost; nobody is blocked.
 //
 // In `thread` mode sections are plain steps under the region's `busy` word. The gate and one full barrier on all threads
 // make either the owner see the gate or the drainer see `busy` ((T), Dekker); where busy, the drainer opens the gate again
@@ -29,17 +30,24 @@ extension HeapState {
     let drain = control(.drains).fetchAddRelaxed(1) &+ 1
     let used = regionsUsed
     for index in 0..<used { stop(index, drain) }
-    if mode == .rseq { drainCPUs(used, drain) } else { drainThreads(used, drain) }
+    if mode == .rseq {
+      if !drainCPUs(used, drain) { return }
+    } else {
+      drainThreads(used, drain)
+    }
     for index in 0..<used where holds(index, drain) { release(index) }
   }
 
-  private func drainCPUs(_ used: Int, _ drain: UInt64) {
-    if ka_barrier_sections(-1) != KA_BARRIER_DONE { return }
+  /// Whether the regions may be opened again. The kernel may refuse a barrier for want of memory: the first one's refusal leaves
+  /// them as they were, after that of a later one a section may still be inside, and they stay stopped.
+  private func drainCPUs(_ used: Int, _ drain: UInt64) -> Bool {
+    if ka_barrier_sections(-1) != KA_BARRIER_DONE { return true }
     for index in 0..<used where holds(index, drain) { intercept(index) }
-    _ = ka_barrier_sections(-1)
+    if ka_barrier_sections(-1) != KA_BARRIER_DONE { return false }
     for index in 0..<used where holds(index, drain) { take(index) }
-    _ = ka_barrier_sections(-1)
+    if ka_barrier_sections(-1) != KA_BARRIER_DONE { return false }
     for index in 0..<used where holds(index, drain) { close(index) }
+    return true
   }
 
   private func drainThreads(_ used: Int, _ drain: UInt64) {

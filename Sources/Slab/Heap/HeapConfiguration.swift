@@ -28,7 +28,7 @@ public struct HeapConfiguration: Sendable {
     }
   }
 
-  /// The system's nodes and memory, no limit, the best mode.
+  /// One node, the system's memory, no limit, the best mode. `Topology.system` has the machine's nodes.
   public init() {
     topology = .single
     limit = .max

@@ -227,7 +227,6 @@ extension HeapState {
     // Relaxed: `ka_rseq_adopt` releases, and a section reads the area's offset first; closed regions need no order.
     unsafe AtomicWord(ka_heap_regions_word(heap)).storeRelaxed(UInt64(UInt(bitPattern: record.pointee.front)))
     if mode == .rseq { ka_rseq_adopt() }
-    ka_barrier_register()
   }
 
   // MARK: The end

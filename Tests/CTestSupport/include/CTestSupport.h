@@ -48,6 +48,8 @@ void ct_storm_end(void *_Nonnull storm);
 
 /// Bytes of whole pages of a range that memory stands behind.
 size_t ct_resident_bytes(void *_Nonnull start, size_t bytes);
+/// Makes the kernel refuse membarrier to this process from now on, as some sandboxes do. False where it refuses that.
+bool ct_refuse_membarrier(void);
 /// Lowers the address space limit of this process.
 bool ct_limit_address_space(size_t bytes);
 
