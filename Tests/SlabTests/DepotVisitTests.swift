@@ -98,12 +98,16 @@ import Testing
 }
 
 @Suite struct `A purge in passing` {
-  /// Leaves 16 MiB of dirty free frames that are `old` or not, purges in passing with that clock, and counts what is left.
+  /// Leaves 16 MiB of dirty free frames of that `age` in milliseconds, purges in passing with that clock, and counts what is
+  /// left. Age 0: nobody has looked at them yet.
   private func dirtyFrames(
-    _ heap: Heap, old: Bool, last: (_ now: UInt64) -> UInt64, backed: UInt64? = nil
+    _ heap: Heap, age: UInt64 = 0, last: (_ now: UInt64) -> UInt64, backed: UInt64? = nil
   ) throws -> Int {
     let state = try heap.state().get()
     let region = state.pages(NodeIndex(0)).first!
+    // So that the frees below purge nothing.
+    state.control(.backed).storeRelaxed(0)
+    state.control(.purged).storeRelaxed(ka_os_milliseconds())
     let size = 1 << 20
     let blocks = (0..<16).map { _ in heap.allocate(size: size)! }
     for block in blocks {
@@ -111,8 +115,8 @@ import Testing
       heap.deallocate(block, size: size)
     }
     let now = ka_os_milliseconds()
-    if old {
-      for block in 0..<region.high { region.ageWord(block).storeRelaxed(BlockAge.since(now &- 5000).bits) }
+    if age > 0 {
+      for block in 0..<region.high { region.ageWord(block).storeRelaxed(BlockAge.since(now &- age).bits) }
     }
     if let backed { state.control(.backed).storeRelaxed(backed) }
     state.control(.purged).storeRelaxed(last(now))
@@ -122,28 +126,43 @@ import Testing
 
   @Test func `gives back what has lain for long, and nothing younger`() throws {
     try withHeap { heap in
-      let young = try dirtyFrames(heap, old: false, last: { _ in 0 })
+      let young = try dirtyFrames(heap, last: { _ in 0 })
       #expect(young >= 16 << 8)
-      let old = try dirtyFrames(heap, old: true, last: { _ in 0 })
+      let old = try dirtyFrames(heap, age: 1001, last: { _ in 0 })
       #expect(old == 0)
     }
   }
 
   @Test func `waits a second`() throws {
     try withHeap { heap in
-      let atOnce = try dirtyFrames(heap, old: true, last: { $0 })
+      let atOnce = try dirtyFrames(heap, age: 1001, last: { $0 })
       #expect(atOnce >= 16 << 8)
-      let later = try dirtyFrames(heap, old: true, last: { $0 &- 1001 })
+      let later = try dirtyFrames(heap, age: 1001, last: { $0 &- 1001 })
       #expect(later == 0)
     }
   }
 
-  @Test func `hurries where more is free than may be, and corrects the estimate`() throws {
+  @Test func `hurries where more is free than may be, but takes nothing that is in motion`() throws {
+    try withHeap { heap in
+      let unseen = try dirtyFrames(heap, last: { $0 &- 51 }, backed: 1 << 40)
+      #expect(unseen >= 16 << 8)
+      let inMotion = try dirtyFrames(heap, age: 50, last: { $0 &- 51 }, backed: 1 << 40)
+      #expect(inMotion >= 16 << 8)
+      let lying = try dirtyFrames(heap, age: 101, last: { $0 &- 51 }, backed: 1 << 40)
+      #expect(lying == 0)
+      let later = try dirtyFrames(heap, age: 101, last: { $0 }, backed: 1 << 40)
+      #expect(later >= 16 << 8)
+    }
+  }
+
+  @Test func `does not count what could not be allocated as memory in use once`() throws {
     try withHeap { heap in
       let state = try heap.state().get()
-      let left = try dirtyFrames(heap, old: false, last: { $0 &- 51 }, backed: 1 << 40)
-      #expect(left == 0)
-      #expect(state.control(.backed).loadRelaxed() == state.control(.committed).loadRelaxed())
+      let before = state.control(.backed).loadRelaxed()
+      #expect(throws: AllocError.self) {
+        try heap.allocate(size: 1 << 47, alignment: 16, flags: .kernel, node: nil)
+      }
+      #expect(state.control(.backed).loadRelaxed() == before)
     }
   }
 }

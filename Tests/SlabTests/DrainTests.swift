@@ -95,29 +95,6 @@ import Testing
       heap.deallocate(again.baseAddress!)
     }
   }
-
-  @Test func `find nothing of a run of 8 MiB, which went back when it was freed`() throws {
-    try withHeap { heap in
-      let block = try #require(heap.allocate(size: 8 << 20))
-      block.initializeMemory(as: UInt8.self, repeating: 1, count: 8 << 20)
-      heap.deallocate(block, size: 8 << 20)
-      #expect(heap.trim() == 0)
-      let again = try #require(heap.allocate(size: 8 << 20))
-      #expect(allBytes(UnsafeMutableRawBufferPointer(start: again, count: 8 << 20), are: 0))
-      heap.deallocate(again, size: 8 << 20)
-    }
-  }
-
-  @Test func `find little where more than the heap may retain was freed in runs`() throws {
-    try withHeap { heap in
-      let size = 1 << 20
-      let blocks = try (0..<128).map { _ in try #require(heap.allocate(size: size)) }
-      for block in blocks { block.initializeMemory(as: UInt8.self, repeating: 1, count: size) }
-      for block in blocks { heap.deallocate(block, size: size) }
-      // 32 MiB and an eighth of what was in use then.
-      #expect(heap.trim() <= 48 << 20)
-    }
-  }
 }
 
 @Suite struct `A region that somebody stopped` {

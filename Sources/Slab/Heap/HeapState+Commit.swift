@@ -23,12 +23,20 @@ extension HeapState {
     return false
   }
 
-  func uncharge(_ bytes: Int) { _ = control(.committed).fetchSubtractRelaxed(UInt64(truncatingIfNeeded: bytes)) }
+  /// Uncharges bytes that have no memory behind them: they could not be taken after all, or are unmapped.
+  func uncharge(_ bytes: Int) {
+    lowerCommitted(bytes)
+    unback(bytes)
+  }
 
   /// Uncharges frames that are free in `region` now, and gives memory back where much is free.
   func uncharge(frames: Int, freeIn region: PageRegion) {
-    uncharge(frames &* Frames.bytes)
+    lowerCommitted(frames &* Frames.bytes)
     purgeInPassing(region)
+  }
+
+  private func lowerCommitted(_ bytes: Int) {
+    _ = control(.committed).fetchSubtractRelaxed(UInt64(truncatingIfNeeded: bytes))
   }
 
   /// `bytes` have no memory behind them any more. The estimate stays at what is committed, at least: it may be too low.
@@ -79,8 +87,8 @@ extension HeapState {
   }
 
   /// Gives frames back and uncharges them. Traps where one of them is free already.
-  func giveRun(_ pages: PageRegion, _ first: FrameIndex, frames: Int, dirty: Bool = true) {
-    if !pages.free(first, frames: frames, dirty: dirty) {
+  func giveRun(_ pages: PageRegion, _ first: FrameIndex, frames: Int) {
+    if !pages.free(first, frames: frames) {
       Misuse.doubleFree.trap(at: pages.addressBits(of: first))
     }
     uncharge(frames: frames, freeIn: pages)

@@ -153,21 +153,13 @@ extension HeapState {
       }
       unsafe ka_os_unmap(UnsafeMutableRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped, bytes)
       direct.publish(slot, 0, bytes: 0)
-      uncharge(bytes)
-      return unback(bytes)
+      return uncharge(bytes)
     }
     let word = SlabWord(bits: table.words[head.rawValue].exchangeRelaxed(SlabWord.endedRun.bits))
     guard let frames = word.runFrames else { Misuse.doubleFree.trap(at: address) }
     table.owners[head.rawValue].storeRelaxed(SlabTable.Owner.none)
-    // The word was this thread's to take, so the frames are: they may be purged before they are free.
-    let purged = goesBackAtOnce(frames: frames) && table.pages.purge(owned: head, frames: frames)
-    giveRun(table.pages, head, frames: frames, dirty: !purged)
-    if purged { unback(frames &* Frames.bytes) }
+    giveRun(table.pages, head, frames: frames)
   }
-
-  /// Whether a run that is freed is worth a system call of its own: one of 8 MiB (from where jemalloc gives back at once,
-  /// too), whose next owner may touch little of it, or where too much is free already, one of 256 KiB.
-  private func goesBackAtOnce(frames: Int) -> Bool { frames >= 2048 || frames >= 64 && retainsTooMuch }
 
   /// Resizes the large block at `address` in place, or by mremap. `nil`: impossible, and the block is as it was.
   ///

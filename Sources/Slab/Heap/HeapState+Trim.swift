@@ -1,13 +1,15 @@
 // Giving memory back: everything that caches hold goes to the slabs, empty slabs to the pages, free pages to the
 // operating system. On request, when the limit is reached, and in passing:
 //
-// by size      a run of 8 MiB or more goes back when it is freed (`deallocateLarge`).
-// by budget    where more than `retainedBytes` are free and dirty, a freed run of 256 KiB goes back at once, too, with
-//              one system call and without a search; the rest soon, a batch at a time. How much is free and
-//              dirty is not counted frame by frame: `backed`, the most that was committed since the last purge, less what is
-//              committed now. That is too little where new blocks were taken beside dirty ones, which age finds.
-// by age       once in `purgeAgeMilliseconds` somebody gives back what has been free for as long, `purgeBatchBytes` at a
-//              time, so that no free takes long.
+// by age       once in a second somebody gives back what has been free for a second, `purgeBatchBytes` at a time, so that no
+//              free takes long.
+// by budget    where more than `retainedBytes` are free and dirty, twenty times a second what has been free for a tenth of
+//              one. How much is free and dirty is not counted frame by frame: `backed`, the most that was committed
+//              since the last purge, less what is committed now. That is too little where new blocks were taken beside
+//              dirty ones, which age finds.
+//
+// What is freed and taken again within a tenth of a second stays, however much it is: to have its pages faulted in every
+// time would cost more than all the rest.
 
 import KAllocAtomics
 
@@ -82,12 +84,13 @@ extension HeapState {
 
   /// Bytes that may lie free and dirty, whatever their age: an eighth of what is in use, and 32 MiB.
   private static func retainedBytes(committed: Int) -> Int { 32 << 20 &+ committed / 8 }
-  /// How long they may.
-  private static let purgeAgeMilliseconds: UInt64 = 1000
+  /// How long anything may, in milliseconds, and how often that is looked at.
+  private static var purgeAge: UInt64 { 1000 }
+  /// The same where more is free than may be.
+  private static var retainedAge: UInt64 { 100 }
+  private static var retainedInterval: UInt64 { 50 }
   /// Bytes that go back at once.
   private static var purgeBatchBytes: Int { 64 << 20 }
-  /// The time to the next batch, where one was not enough.
-  private static let purgeBatchMilliseconds: UInt64 = 50
 
   /// Whether more is free and dirty than may be.
   var retainsTooMuch: Bool {
@@ -105,16 +108,12 @@ extension HeapState {
     // Relaxed: a clock, which publishes nothing.
     let last = clock.loadRelaxed()
     let hurries = retainsTooMuch
-    let age = hurries ? 0 : HeapState.purgeAgeMilliseconds
-    if now &- last < (hurries ? HeapState.purgeBatchMilliseconds : HeapState.purgeAgeMilliseconds) { return }
-    if clock.compareExchangeRelaxed(last, now) != last { return }
+    let interval = hurries ? HeapState.retainedInterval : HeapState.purgeAge
+    if now &- last < interval || clock.compareExchangeRelaxed(last, now) != last { return }
     let batch = HeapState.purgeBatchBytes / Frames.bytes
+    let age = hurries ? HeapState.retainedAge : HeapState.purgeAge
     let released = purge(region.node, upTo: batch, olderThan: age, now: now)
-    if released >= batch {
-      clock.storeRelaxed(now &- HeapState.purgeAgeMilliseconds &+ HeapState.purgeBatchMilliseconds)
-    } else if hurries {
-      // There was less: the estimate was too high.
-      unback(.max)
-    }
+    // There may be more: the next batch need not wait for a second.
+    if released >= batch && !hurries { clock.storeRelaxed(now &- HeapState.purgeAge &+ HeapState.retainedInterval) }
   }
 }

@@ -37,9 +37,9 @@ extension PageRegion {
   /// Concurrent.
   ///
   /// > Safety: the caller owns the frames, and nobody uses them any more.
-  public func free(_ first: FrameIndex, frames: Int, dirty: Bool = true) -> Bool {
+  public func free(_ first: FrameIndex, frames: Int) -> Bool {
     guard spans(first.rawValue, frames) else { return false }
-    let freed = release(first.rawValue..<first.rawValue + frames, dirty: dirty)
+    let freed = release(first.rawValue..<first.rawValue + frames, dirty: true)
     uncharge(freed)
     return freed == frames
   }

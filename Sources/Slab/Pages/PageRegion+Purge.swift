@@ -102,21 +102,6 @@ extension PageRegion {
     return released
   }
 
-  /// Gives the memory of frames that the caller owns back: freed without being written to again, they are clean.
-  /// - Returns: false where the operating system refuses, and for `.given` regions; the frames are as they were.
-  public func purge(owned first: FrameIndex, frames: Int) -> Bool {
-    guard isReserved, spans(first.rawValue, frames),
-      // SAFETY: the caller owns these frames, and gives up what is in them.
-      unsafe ka_os_purge(address(of: first), frames << frameShift)
-    else { return false }
-    let range = first.rawValue..<first.rawValue + frames
-    for row in range.lowerBound / Frames.perRow...(range.upperBound - 1) / Frames.perRow {
-      // Relaxed: the owner's bits; giving the frames back publishes them (A).
-      _ = dirtyWord(row).fetchAndRelaxed(~Self.mask(range, row: row * Frames.perRow))
-    }
-    return true
-  }
-
   /// Purges those of `wanted` that are still free.
   func purgeRow(_ row: Int, _ wanted: UInt64) -> Int {
     let block = row / Frames.rowsPerBlock
