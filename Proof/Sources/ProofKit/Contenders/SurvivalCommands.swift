@@ -9,6 +9,7 @@ struct SurvivalOptions: ParsableArguments {
   @Option(help: "Threads.") var threads = 4
   @Option(help: "The first run's seed.") var seed: UInt64 = 1
   @Flag(help: "Only KAlloc in this program: no peers.") var alone = false
+  @Option(help: "Only allocators whose name contains this.") var only = ""
   @Option(help: "The folder with libkalloc.so, where it was built.") var malloc = "build"
 
   func check() throws {
@@ -19,7 +20,8 @@ struct SurvivalOptions: ParsableArguments {
 
   var contenders: [Contender] {
     let kalloc = (SubjectName.modes + [.mixed]).map(Contender.kalloc)
-    return alone ? kalloc : kalloc + Contender.overMalloc(kalloc: malloc)
+    let all = alone ? kalloc : kalloc + Contender.overMalloc(kalloc: malloc)
+    return all.filter { only.isEmpty || $0.name.contains(only) }
   }
 }
 

@@ -9,7 +9,9 @@ struct Books {
   /// Bytes of the window in slabs, in large blocks, in page caches, and in pages that could be taken one by one till the end.
   var found = 0
   /// Objects and pages in caches that nobody could empty.
-  var stuck = 0
+  var stuckObjects = 0
+  var stuckPages = 0
+  var stuck: Int { stuckObjects + stuckPages }
   /// Whether `validate` has found nothing.
   var isValid = false
 
@@ -22,7 +24,8 @@ struct Books {
     live = books.carvedObjects - books.freeObjects - books.cachedObjects
     let explained = books.slabs * slabBytes + books.largeBytes + books.cachedPageBytes
     unexplained = books.committedBytes - explained
-    stuck = books.cachedObjects + books.cachedPageBytes / 4096
+    stuckObjects = books.cachedObjects
+    stuckPages = books.cachedPageBytes / 4096
     found = explained
     while (try? heap.allocatePages(order: 0, flags: [.useReserve])) != nil { found += 4096 }
   }
@@ -52,8 +55,10 @@ struct Loss {
       fault = "\(objects) objects lost, more than a magazine of \(path.magazine)"
     } else if !path.drains && found.live < min(before.live, after.live) {
       fault = "\(min(before.live, after.live) - found.live) objects counted twice"
-    } else if found.stuck > Loss.stuckBound(path, mode) {
-      fault = "\(found.stuck) objects or pages in caches that nobody can empty"
+    } else if found.stuckObjects > Loss.stuckBound(path, mode, path.magazine) {
+      fault = "\(found.stuckObjects) objects in caches that nobody can empty"
+    } else if found.stuckPages > Loss.stuckBound(path, mode, Loss.pageMagazine) {
+      fault = "\(found.stuckPages) pages in caches that nobody can empty"
     } else if bytes > Loss.bytesBound(path) {
       fault = "\(bytes) bytes lost, more than \(Loss.bytesBound(path))"
     }
@@ -72,12 +77,15 @@ struct Loss {
     }
   }
 
-  /// Objects and pages that stay in caches: in `thread` mode those on the stopped thread's own stack; in a drain those on the
-  /// stacks that it had stopped.
-  static func stuckBound(_ path: Path, _ mode: SubjectName) -> Int {
+  /// Objects, or pages, that stay in caches: in `thread` mode those on the stopped thread's own stack, which holds two magazines; in
+  /// a drain those on the stacks that it had stopped.
+  static func stuckBound(_ path: Path, _ mode: SubjectName, _ magazine: Int) -> Int {
     if path.drains { return .max }
-    return mode == .thread ? 2 * max(path.magazine, 64) : 0
+    return mode == .thread ? 2 * magazine : 0
   }
+
+  /// A row.
+  static let pageMagazine = 64
 
   /// One claimed block, or the blocks that the run asked for touches.
   static func bytesBound(_ path: Path) -> Int {

@@ -38,7 +38,7 @@ struct Suspension {
   var broken = Breakage.nothing
 
   /// Instructions that are recorded, at most.
-  static let recordLimit = 60_000
+  static let recordLimit = 400_000
   /// Where only a few stop points are taken.
   private var limitOfRecord: Int { points < 16 ? 6000 : Suspension.recordLimit }
 
