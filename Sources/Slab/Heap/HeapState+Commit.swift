@@ -4,6 +4,8 @@
 // raised by compare-exchange before frames are taken, so that it never exceeds the limit, and lowered after they are
 // given back. All relaxed: the word publishes nothing.
 
+import KAllocAtomics
+
 extension HeapState {
   /// Counts `bytes` as committed; false where the limit does not allow it.
   func charge(_ bytes: Int) -> Bool {
@@ -32,7 +34,7 @@ extension HeapState {
   /// Uncharges frames that are free in `region` now, and gives memory back where much is free.
   func uncharge(frames: Int, freeIn region: PageRegion) {
     lowerCommitted(frames &* Frames.bytes)
-    purgeInPassing(region)
+    purgeInPassing(region, now: ka_os_milliseconds())
   }
 
   private func lowerCommitted(_ bytes: Int) {

@@ -1,15 +1,18 @@
 // Giving memory back: everything that caches hold goes to the slabs, empty slabs to the pages, free pages to the
 // operating system. On request, when the limit is reached, and in passing:
 //
+// by growth    before a slab is cut in a heap that has grown by a quarter since the caches were emptied last, and by
+//              16 MiB, they are emptied: a cached object keeps its slab, and of a class that is used no more nobody comes
+//              for it. As the marks are apart geometrically, this costs O(1) for each byte that the heap grows.
 // by age       once in a second somebody gives back what has been free for a second, `purgeBatchBytes` at a time, so that no
 //              free takes long.
-// by budget    where more than `retainedBytes` are free and dirty, twenty times a second what has been free for a tenth of
-//              one. How much is free and dirty is not counted frame by frame: `backed`, the most that was committed
-//              since the last purge, less what is committed now. That is too little where new blocks were taken beside
-//              dirty ones, which age finds.
+// by budget    where more than `retainedBytes` are free and dirty, a hundred times a second what has been free for 20 ms.
+//              How much is free and dirty is not counted frame by frame: `backed`, the most that was committed since
+//              the last purge, less what is committed now. That is too little where new blocks were taken beside dirty
+//              ones, which age finds.
 //
-// What is freed and taken again within a tenth of a second stays, however much it is: to have its pages faulted in every
-// time would cost more than all the rest.
+// What is freed and taken again within 20 ms stays, however much it is: to have its pages faulted in every time would cost more
+// than all the rest.
 
 import KAllocAtomics
 
@@ -73,6 +76,28 @@ extension HeapState {
     }
   }
 
+  /// Empties all caches where the heap has grown enough, and gives back what then is free beyond the budget.
+  func collectInGrowth() {
+    let word = control(.growth)
+    // Relaxed: a mark, which publishes nothing. Who moves it on collects.
+    let mark = word.loadRelaxed()
+    let committed = Int(truncatingIfNeeded: control(.committed).loadRelaxed())
+    if committed < Int(truncatingIfNeeded: mark) { return }
+    if word.compareExchangeRelaxed(mark, HeapState.growthMark(committed: committed)) != mark { return }
+    // The first slab.
+    if mark == 0 { return }
+    collect()
+    let left = Int(truncatingIfNeeded: control(.committed).loadRelaxed())
+    word.storeRelaxed(HeapState.growthMark(committed: left))
+    let excess = retained(committed: left) &- HeapState.retainedBytes(committed: left)
+    var frames = max(excess, 0) / Frames.bytes
+    for node in 0..<nodeCount { frames &-= purge(NodeIndex(node), upTo: frames, olderThan: 0, now: 0) }
+  }
+
+  private static func growthMark(committed: Int) -> UInt64 {
+    UInt64(truncatingIfNeeded: committed &+ committed / 4 &+ 16 << 20)
+  }
+
   /// Gives free memory of a node back, and counts it. Returns the frames.
   func purge(_ node: NodeIndex, upTo frames: Int, olderThan age: UInt64, now: UInt64) -> Int {
     let released = pages(node).purge(upTo: frames, olderThan: age, now: now)
@@ -82,28 +107,31 @@ extension HeapState {
 
   // MARK: In passing
 
-  /// Bytes that may lie free and dirty, whatever their age: an eighth of what is in use, and 32 MiB.
-  private static func retainedBytes(committed: Int) -> Int { 32 << 20 &+ committed / 8 }
+  /// Bytes that may lie free and dirty, whatever their age: an eighth of what is in use, and 8 MiB.
+  private static func retainedBytes(committed: Int) -> Int { 8 << 20 &+ committed / 8 }
   /// How long anything may, in milliseconds, and how often that is looked at.
   private static var purgeAge: UInt64 { 1000 }
   /// The same where more is free than may be.
-  private static var retainedAge: UInt64 { 100 }
-  private static var retainedInterval: UInt64 { 50 }
+  private static var retainedAge: UInt64 { 20 }
+  private static var retainedInterval: UInt64 { 10 }
   /// Bytes that go back at once.
   private static var purgeBatchBytes: Int { 64 << 20 }
 
   /// Whether more is free and dirty than may be.
-  var retainsTooMuch: Bool {
+  private var retainsTooMuch: Bool {
     let committed = Int(truncatingIfNeeded: control(.committed).loadRelaxed())
-    let retained = Int(truncatingIfNeeded: control(.backed).loadRelaxed()) &- committed
-    return retained > HeapState.retainedBytes(committed: committed)
+    return retained(committed: committed) > HeapState.retainedBytes(committed: committed)
+  }
+
+  /// About the bytes that are free and dirty; below 0 where the estimate is behind.
+  private func retained(committed: Int) -> Int {
+    Int(truncatingIfNeeded: control(.backed).loadRelaxed()) &- committed
   }
 
   /// Called where frames of `region` were freed: now and then gives some back, at most once in the time that applies, by
   /// whoever moves the clock on.
-  func purgeInPassing(_ region: PageRegion) {
+  func purgeInPassing(_ region: PageRegion, now: UInt64) {
     if !growsByOS { return }
-    let now = ka_os_milliseconds()
     let clock = control(.purged)
     // Relaxed: a clock, which publishes nothing.
     let last = clock.loadRelaxed()

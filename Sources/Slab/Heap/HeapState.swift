@@ -86,9 +86,11 @@ struct HeapState: Sendable {
     case drains
     /// One more than the highest region that was ever opened.
     case regionsUsed
+    /// The bytes committed at which the caches are emptied next.
+    case growth
   }
 
-  static let controlWords = 7
+  static let controlWords = 8
 
   @inline(__always)
   func control(_ control: Control) -> AtomicWord { unsafe record.pointee.control[control.rawValue &* 8] }
