@@ -3,7 +3,8 @@ import Testing
 
 @testable import Slab
 
-/// A region over memory of its own, unmapped at the end of its scope.
+/// A region over memory of its own, unmapped when the arena is released. An optimised build releases an array of arenas after
+/// its last use: who goes on with the regions alone says `withExtendedLifetime`.
 final class Arena {
   let region: PageRegion
   private let memory: UnsafeMutableRawPointer

@@ -230,6 +230,7 @@ private let threads = 8
     word.initialize(to: 0)
     let list = NodePages(head: AtomicWord(word))
     let arenas = try (0..<threads).map { _ in try Arena(givenFrames: 16, shift: 4) }
+    defer { withExtendedLifetime(arenas) {} }
     let regions = arenas.map(\.region)
     onThreads(threads) { list.add(regions[$0]) }
     var count = 0

@@ -19,6 +19,7 @@ private final class List {
   let first = try Arena(givenFrames: 10)
   let second = try Arena(givenFrames: 20)
   let other = try Arena(givenFrames: 30)
+  defer { withExtendedLifetime((near, far, first, second, other)) {} }
   #expect(near.pages.allocate(frames: 1) == nil && near.pages.claimRow(upTo: 1, order: Order(0)) == nil)
   near.pages.add(first.region)
   near.pages.add(second.region)
@@ -42,6 +43,7 @@ private final class List {
 @Test func `a purge goes through the regions until its budget is spent`() throws {
   let list = List()
   let arenas = [try Arena(reservedFrames: 512), try Arena(reservedFrames: 512)]
+  defer { withExtendedLifetime((list, arenas)) {} }
   for arena in arenas {
     list.pages.add(arena.region)
     #expect(arena.region.allocate(frames: 100)?.rawValue == 0 && arena.region.free(FrameIndex(0), frames: 100))
