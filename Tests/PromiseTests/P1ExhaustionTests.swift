@@ -89,6 +89,7 @@ import Testing
         table.empty()
         faults.add(table.faults)
         failures.add(table.failures)
+        table.dispose()
       }
       #expect(faults.value == 0, "\(seed)")
       #expect(failures.value > 0)

@@ -11,9 +11,10 @@ import Testing
 /// Seen to fail with a spin lock around taking objects from slabs.
 @Suite(.serialized) struct `P2: a stopped thread` {
   /// A thread's room for blocks, which is not Swift's: a stopped thread must not hold the C library's locks.
-  private struct Room: @unchecked Sendable {
-    // Sendable: one thread uses it.
+  private struct Room: ~Copyable {
     private let blocks = UnsafeMutablePointer<UnsafeMutableRawPointer>.allocate(capacity: 20)
+
+    deinit { blocks.deallocate() }
 
     func exchange(_ heap: Heap, _ count: Int, of size: Int) {
       for index in 0..<count { blocks[index] = heap.allocate(size: size)! }
@@ -27,7 +28,7 @@ import Testing
   }
 
   /// Operations of the slow paths: classes with two objects in a magazine, pages, runs, now and then a drain.
-  private static func work(_ heap: Heap, _ room: Room, _ random: inout Random, _ operations: Int) {
+  private static func work(_ heap: Heap, _ room: borrowing Room, _ random: inout Random, _ operations: Int) {
     for operation in 0..<operations {
       switch random.below(6) {
       case 0, 1: room.exchange(heap, 5, of: 30_000)

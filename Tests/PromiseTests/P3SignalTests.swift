@@ -27,7 +27,7 @@ import Testing
           let storm = ct_storm_begin(
             100,
             { context in
-              let table = BlockTable.at(context)
+              let table = BlockTable(at: context)
               for _ in 0..<3 { table.step() }
               if table.calls % 64 == 0 { table.heap.drain() }
             }, handlers.context)
@@ -42,6 +42,8 @@ import Testing
           faults.add(own.faults + handlers.faults)
           handled.add(handlers.calls)
           failures.add(own.failures + handlers.failures)
+          own.dispose()
+          handlers.dispose()
         }
         try #require(faults.value == 0, "\(seed)")
         try #require(failures.value == 0, "\(seed)")
@@ -63,13 +65,15 @@ import Testing
       onThreads(2) { thread in
         let own = BlockTable(heap, capacity: 300, largest: 30_000, seed.random(thread))
         let handlers = BlockTable(heap, capacity: 50, largest: 30_000, seed.random(thread + 10))
-        let storm = ct_storm_begin(150, { BlockTable.at($0).step() }, handlers.context)
+        let storm = ct_storm_begin(150, { BlockTable(at: $0).step() }, handlers.context)
         for _ in 0..<3000 { own.step() }
         if let storm { ct_storm_end(storm) }
         own.empty()
         handlers.empty()
         faults.add(own.faults + handlers.faults)
         failures.add(own.failures + handlers.failures)
+        own.dispose()
+        handlers.dispose()
       }
       heap.trim()
       try #require(faults.value == 0, "\(seed)")
@@ -87,13 +91,15 @@ import Testing
       onThreads(4) { thread in
         let handlers = BlockTable(.global, capacity: 20, largest: 2000, Random(seed: UInt64(thread)))
         let own = BlockTable(.global, capacity: 20, largest: 2000, Random(seed: UInt64(thread + 10)))
-        let storm = ct_storm_begin(20, { BlockTable.at($0).step() }, handlers.context)
+        let storm = ct_storm_begin(20, { BlockTable(at: $0).step() }, handlers.context)
         for _ in 0..<500 { own.step() }
         if let storm { ct_storm_end(storm) }
         own.empty()
         handlers.empty()
         precondition(own.faults + handlers.faults == 0)
         precondition(own.failures + handlers.failures == 0)
+        own.dispose()
+        handlers.dispose()
       }
       Heap.global.trim()
       try #require(Heap.global.validate() == nil)
@@ -111,7 +117,7 @@ import Testing
     try withHeap(nodes: nodes) { heap in
       /// What the child does; 0: all is well.
       let child: @convention(c) (UnsafeMutableRawPointer?) -> Int32 = { context in
-        let inherited = BlockTable.at(context)
+        let inherited = BlockTable(at: context)
         let heap = inherited.heap
         if heap.validate(during: .cutOff) != nil { return 1 }
         for _ in 0..<500 { inherited.step() }
@@ -135,6 +141,7 @@ import Testing
           while ends.value == 0 { own.step() }
           own.empty()
           #expect(own.faults == 0, "\(seed)")
+          own.dispose()
         }
       }
       for round in 0..<(ct_sanitizer() ? 5 : 15) {
@@ -148,6 +155,7 @@ import Testing
       for worker in workers { worker.join() }
       table.empty()
       #expect(table.faults == 0, "\(seed)")
+      table.dispose()
     }
   }
 }

@@ -21,12 +21,12 @@ func warmUp(_ heap: Heap) {
     }
     for block in blocks { heap.deallocate(block) }
   }
-  table.empty()
+  table.dispose()
   heap.drain()
 }
 
 /// A thread's blocks of one heap in memory that is not Swift's, so that a signal handler and a forked child may use it.
-/// Each block is stamped at both ends; `faults` counts stamps that were not found again.
+/// Each block is stamped at both ends; `faults` counts stamps that were not found again. Ends with `dispose`.
 struct BlockTable: @unchecked Sendable {
   // Sendable: one thread and its handlers use a table, and never the same slot at once.
   private struct State {
@@ -34,20 +34,32 @@ struct BlockTable: @unchecked Sendable {
     let capacity: Int
     let largest: Int
     var random: Random
+    /// {address, size} for each slot.
+    let slots: UnsafeMutablePointer<(UInt64, Int)>
     var calls = 0
     var failures = 0
     var faults = 0
   }
 
   private let state: UnsafeMutablePointer<State>
-  /// {address, size} for each slot.
-  private let slots: UnsafeMutablePointer<(UInt64, Int)>
 
   init(_ heap: Heap, capacity: Int, largest: Int, _ random: Random) {
-    state = .allocate(capacity: 1)
-    state.initialize(to: State(heap: heap, capacity: capacity, largest: largest, random: random))
-    slots = .allocate(capacity: capacity)
+    let slots = UnsafeMutablePointer<(UInt64, Int)>.allocate(capacity: capacity)
     slots.initialize(repeating: (0, 0), count: capacity)
+    state = .allocate(capacity: 1)
+    state.initialize(to: State(heap: heap, capacity: capacity, largest: largest, random: random, slots: slots))
+  }
+
+  /// The table as the context of a handler or a child, and back.
+  var context: UnsafeMutableRawPointer { UnsafeMutableRawPointer(state) }
+
+  init(at context: UnsafeMutableRawPointer?) { state = context!.assumingMemoryBound(to: State.self) }
+
+  /// Frees all blocks and the table itself: only where no handler has it any more.
+  func dispose() {
+    empty()
+    state.pointee.slots.deallocate()
+    state.deallocate()
   }
 
   var calls: Int { state.pointee.calls }
@@ -62,9 +74,9 @@ struct BlockTable: @unchecked Sendable {
   /// Frees a random slot's block if it has one, fills it with a new one otherwise.
   func step() {
     let slot = state.pointee.random.below(state.pointee.capacity)
-    let (address, size) = slots[slot]
+    let (address, size) = state.pointee.slots[slot]
     if address != 0 {
-      slots[slot] = (0, 0)
+      state.pointee.slots[slot] = (0, 0)
       free(address, size)
       return
     }
@@ -77,7 +89,7 @@ struct BlockTable: @unchecked Sendable {
     let stamp = UInt8(truncatingIfNeeded: UInt(bitPattern: block) >> 4 &+ UInt(wanted))
     word(block, at: 0).storeRelaxed(stamp)
     word(block, at: wanted - 1).storeRelaxed(stamp)
-    slots[slot] = (UInt64(UInt(bitPattern: block)), wanted)
+    state.pointee.slots[slot] = (UInt64(UInt(bitPattern: block)), wanted)
   }
 
   private func free(_ address: UInt64, _ size: Int) {
@@ -91,21 +103,10 @@ struct BlockTable: @unchecked Sendable {
 
   /// Frees all blocks.
   func empty() {
-    for slot in 0..<state.pointee.capacity where slots[slot].0 != 0 {
-      let (address, size) = slots[slot]
-      slots[slot] = (0, 0)
+    for slot in 0..<state.pointee.capacity where state.pointee.slots[slot].0 != 0 {
+      let (address, size) = state.pointee.slots[slot]
+      state.pointee.slots[slot] = (0, 0)
       free(address, size)
     }
-  }
-
-  /// The table as a handler's context, and back.
-  var context: UnsafeMutableRawPointer {
-    let box = UnsafeMutablePointer<BlockTable>.allocate(capacity: 1)
-    box.initialize(to: self)
-    return UnsafeMutableRawPointer(box)
-  }
-
-  static func at(_ context: UnsafeMutableRawPointer?) -> BlockTable {
-    context!.assumingMemoryBound(to: BlockTable.self).pointee
   }
 }
