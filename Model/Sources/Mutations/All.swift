@@ -9,13 +9,13 @@ let pageMutations = [
       "let before = mutant(1) ? word.fetchAndRelaxed(~mask) : word.fetchAndSequentiallyConsistent(~mask)"
     )),
   Mutation(
-    2, "a row is taken without acquire: (A)", "Pages/SharedValue.swift", ["pages-allocate-ahead"],
+    2, "a row is taken without acquire: (A)", "Pages/Transitions.swift", ["pages-allocate-ahead"],
     (
-      "where Value.Bits == UInt64 {\n    var found = loadRelaxed()\n"
-        + "    while let next = transition(Value(bits: found)) {\n"
+      "(_ transition: (Row) -> Row?) -> Row? {\n    var found = loadRelaxed()\n"
+        + "    while let next = transition(Row(bits: found)) {\n"
         + "      let seen = compareExchangeAcquire(found, next.bits)",
-      "where Value.Bits == UInt64 {\n    var found = loadRelaxed()\n"
-        + "    while let next = transition(Value(bits: found)) {\n      let seen =\n        mutant(2)\n"
+      "(_ transition: (Row) -> Row?) -> Row? {\n    var found = loadRelaxed()\n"
+        + "    while let next = transition(Row(bits: found)) {\n      let seen =\n        mutant(2)\n"
         + "        ? compareExchangeRelaxed(found, next.bits) : compareExchangeAcquire(found, next.bits)"
     )),
   Mutation(

@@ -59,17 +59,18 @@ struct LocalCache {
 
   // MARK: `thread` mode
 
-  /// Runs `body` on the thread's region; `nil` where a handler interrupted the thread inside, or the region is stopped.
+  /// Runs `body` on the thread's region; 0 where a handler interrupted the thread inside, or the region is stopped.
+  /// Not generic, for the reason in `Transitions.swift`.
   @inline(__always)
-  private func exclusively<Result>(_ body: (CPURegion) -> Result?) -> Result? {
+  private func exclusively(_ body: (CPURegion) -> UInt64) -> UInt64 {
     let region = region
     let busy = region.busy
     // Relaxed: only this thread and its handlers write 1; a handler sees it in program order.
-    if busy.loadRelaxed() != 0 { return nil }
+    if busy.loadRelaxed() != 0 { return 0 }
     busy.storeRelaxed(1)
     ka_fence_signal()
     // (T) busy, then the gate; the drainer's barrier orders the two for both sides.
-    let result = region.gate.loadAcquire() == CPURegion.open ? body(region) : nil
+    let result = region.gate.loadAcquire() == CPURegion.open ? body(region) : 0
     ka_fence_signal()
     // (T) release, so that a drainer that reads 0 sees the region as this operation left it.
     busy.storeRelease(0)
@@ -89,10 +90,10 @@ struct LocalCache {
     if slot < 0 { return unsafe ka_section_pop(handle, UInt64(truncatingIfNeeded: stack)) }
     return exclusively { region in
       let top = region.top(at: stack).loadRelaxed()
-      if top <= region.begin(at: stack).loadRelaxed() { return nil }
+      if top <= region.begin(at: stack).loadRelaxed() { return 0 }
       region.top(at: stack).storeRelaxed(top &- 8)
       return slots(top &- 8)[0].loadRelaxed()
-    } ?? 0
+    }
   }
 
   /// Puts a pointer on top; false: full, closed, stopped or interrupted.
@@ -101,11 +102,11 @@ struct LocalCache {
     if slot < 0 { return unsafe ka_section_push_room(handle, UInt64(truncatingIfNeeded: stack), object) }
     return exclusively { region in
       let top = region.top(at: stack).loadRelaxed()
-      if top >= region.room(at: stack).loadRelaxed() { return nil }
+      if top >= region.room(at: stack).loadRelaxed() { return 0 }
       slots(top)[0].storeRelaxed(object)
       region.top(at: stack).storeRelaxed(top &+ 8)
-      return true
-    } ?? false
+      return 1
+    } != 0
   }
 
   /// Moves up to `limit` of the newest pointers to `target`, oldest first. Returns how many.
@@ -118,16 +119,17 @@ struct LocalCache {
         handle, UInt64(truncatingIfNeeded: stack), target, UInt64(truncatingIfNeeded: limit &* 8))
       return Int(truncatingIfNeeded: bytes) / 8
     }
-    return exclusively { region in
+    let moved = exclusively { region in
       let top = region.top(at: stack).loadRelaxed()
       let begin = region.begin(at: stack).loadRelaxed()
-      if top <= begin { return nil }
+      if top <= begin { return 0 }
       let count = min(Int(truncatingIfNeeded: top &- begin) / 8, limit)
       let from = top &- UInt64(truncatingIfNeeded: count &* 8)
       for index in 0..<count { unsafe target[index] = slots(from)[index].loadRelaxed() }
       region.top(at: stack).storeRelaxed(from)
-      return count
-    } ?? 0
+      return UInt64(truncatingIfNeeded: count)
+    }
+    return Int(truncatingIfNeeded: moved)
   }
 
   /// Moves the last `limit` pointers of `source`, or as many as there is room for, onto the stack. Returns how many.
@@ -141,15 +143,16 @@ struct LocalCache {
         handle, UInt64(truncatingIfNeeded: stack), source + limit, UInt64(truncatingIfNeeded: limit &* 8))
       return Int(truncatingIfNeeded: bytes) / 8
     }
-    return exclusively { region in
+    let moved = exclusively { region in
       let top = region.top(at: stack).loadRelaxed()
       let room = region.room(at: stack).loadRelaxed()
-      if top >= room { return nil }
+      if top >= room { return 0 }
       let count = min(Int(truncatingIfNeeded: room &- top) / 8, limit)
       for index in 0..<count { unsafe slots(top)[index].storeRelaxed(source[limit &- count &+ index]) }
       region.top(at: stack).storeRelaxed(top &+ UInt64(truncatingIfNeeded: count &* 8))
-      return count
-    } ?? 0
+      return UInt64(truncatingIfNeeded: count)
+    }
+    return Int(truncatingIfNeeded: moved)
   }
 
   /// Replaces one word of a stack on region `index`, where it holds `expected`, the gate is open, and the word at
@@ -167,10 +170,10 @@ struct LocalCache {
     return exclusively { region in
       let guarding = unsafe AtomicWord((region.base + guardOffset).assumingMemoryBound(to: UInt64.self))
       let word = unsafe AtomicWord((region.base + offset).assumingMemoryBound(to: UInt64.self))
-      if guarding.loadRelaxed() != guardWord || word.loadRelaxed() != expected { return nil }
+      if guarding.loadRelaxed() != guardWord || word.loadRelaxed() != expected { return 0 }
       word.storeRelaxed(desired)
-      return true
-    } ?? false
+      return 1
+    } != 0
   }
 
   // MARK: Life of a stack

@@ -6,7 +6,7 @@
 ///
 /// A free does not read the clock: it forgets the time, and the first purge that comes by writes one. The age that a purge
 /// sees is therefore never more than the true one. Whether there is anything to give back, the block's hint says.
-struct BlockAge: Equatable, SharedValue {
+struct BlockAge: Equatable {
   var bits: UInt32
 
   @inline(__always)

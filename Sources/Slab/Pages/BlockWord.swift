@@ -6,7 +6,7 @@
 /// `free` counts down *before* bits of the rows are taken and up *after* they are cleared. So it never exceeds the
 /// number of clear bits, and `free == 512` says that nobody holds, takes or returns a frame of the block.
 /// A value; nil means "not from here". 0, which is what fresh metadata reads as, is an absent block.
-struct BlockWord: Equatable, SharedValue {
+struct BlockWord: Equatable {
   var bits: UInt32
 
   @inline(__always)

@@ -2,7 +2,7 @@
 ///
 /// A value. The shared word that holds it changes by the transitions below; nil means "not from here".
 /// Coalescing is implicit: a run is free when its bits are 0, however the frames came to be free.
-struct Row: Equatable, SharedValue {
+struct Row: Equatable {
   var bits: UInt64
 
   @inline(__always)

@@ -8,7 +8,7 @@
 /// in the opposite order: bits, then `returning`. So the bits set are never fewer than the count plus what is reserved,
 /// and a count equal to the capacity means that nobody holds, takes or returns any object: `retiring` may then end the
 /// slab.
-struct SlabWord: Equatable, SharedValue {
+struct SlabWord: Equatable {
   var bits: UInt64
 
   init(bits: UInt64) { self.bits = bits }
