@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/mempolicy.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -86,6 +87,26 @@ void ka_os_no_huge_pages(void *address, size_t bytes) {
   ka_syscall3(SYS_madvise, (long)address, (long)bytes, MADV_NOHUGEPAGE);
 }
 
+#if __has_feature(address_sanitizer)
+void __lsan_register_root_region(const void *, size_t);
+void __lsan_unregister_root_region(const void *, size_t);
+
+// The sanitizer changes its list under a lock: a signal handler must not meet it in the thread that it interrupted.
+static void without_signals(void (*change)(const void *, size_t), const void *address, size_t bytes) {
+  const uint64_t all = ~0ull;
+  uint64_t before;
+  ka_syscall6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&all, (long)&before, sizeof before, 0, 0);
+  change(address, bytes);
+  ka_syscall6(SYS_rt_sigprocmask, SIG_SETMASK, (long)&before, 0, sizeof before, 0, 0);
+}
+
+void ka_os_blocks_begin(void *address, size_t bytes) { without_signals(__lsan_register_root_region, address, bytes); }
+void ka_os_blocks_end(void *address, size_t bytes) { without_signals(__lsan_unregister_root_region, address, bytes); }
+#else
+void ka_os_blocks_begin(void *address, size_t bytes) {}
+void ka_os_blocks_end(void *address, size_t bytes) {}
+#endif
+
 /// The bits of the kernel's own CPU masks. Where even those are unknown, the most that Linux is built for.
 static uint32_t cpu_mask_bits(void) {
   unsigned long mask[8192 / 8 / sizeof(unsigned long)];
@@ -138,6 +159,8 @@ void ka_os_unmap(void *address, size_t bytes) {}
 void *ka_os_remap(void *address, size_t bytes, size_t new_bytes, bool may_move) { return NULL; }
 bool ka_os_bind(void *address, size_t bytes, uint32_t node, bool strict) { return false; }
 void ka_os_no_huge_pages(void *address, size_t bytes) {}
+void ka_os_blocks_begin(void *address, size_t bytes) {}
+void ka_os_blocks_end(void *address, size_t bytes) {}
 uint32_t ka_os_cpu_limit(void) { return 1; }
 uint64_t ka_os_physical_bytes(void) { return 0; }
 uint64_t ka_os_milliseconds(void) { return 0; }

@@ -45,6 +45,15 @@ bool ct_sanitizer(void) {
 #endif
 }
 
+#if defined(CT_ASAN)
+int __lsan_do_recoverable_leak_check(void);
+bool ct_address_sanitizer(void) { return true; }
+bool ct_finds_leaks(void) { return __lsan_do_recoverable_leak_check() != 0; }
+#else
+bool ct_address_sanitizer(void) { return false; }
+bool ct_finds_leaks(void) { return false; }
+#endif
+
 // Affinity
 
 static cpu_set_t allowed;

@@ -109,6 +109,12 @@ func osBind(_ address: UnsafeMutableRawPointer, _ bytes: Int, _ node: UInt32, _ 
 @_cdecl("ka_os_no_huge_pages")
 func osNoHugePages(_ address: UnsafeMutableRawPointer, _ bytes: Int) {}
 
+@_cdecl("ka_os_blocks_begin")
+func osBlocksBegin(_ address: UnsafeMutableRawPointer, _ bytes: Int) {}
+
+@_cdecl("ka_os_blocks_end")
+func osBlocksEnd(_ address: UnsafeMutableRawPointer, _ bytes: Int) {}
+
 @_cdecl("ka_os_cpu_limit")
 func osCPULimit() -> UInt32 { machine.pointee.cpuLimit }
 

@@ -35,6 +35,13 @@ bool ka_os_bind(void *_Nonnull address, size_t bytes, uint32_t node, bool strict
 /// Keeps transparent huge pages away from a range of small, sparsely touched metadata.
 void ka_os_no_huge_pages(void *_Nonnull address, size_t bytes);
 
+/// Under AddressSanitizer, tells its leak detection to look for pointers in what is readable of a range that blocks are cut
+/// from: the only reference to an instance of a class may be in a box. It looks at freed blocks as well. Elsewhere nothing.
+void ka_os_blocks_begin(void *_Nonnull address, size_t bytes);
+
+/// Undoes one `ka_os_blocks_begin` of the same range.
+void ka_os_blocks_end(void *_Nonnull address, size_t bytes);
+
 /// One more than the highest CPU number that this machine can ever have, or a larger number where that is unknown.
 uint32_t ka_os_cpu_limit(void);
 

@@ -111,6 +111,7 @@ extension HeapState {
       direct.publish(slot, 0, bytes: 0)
       return .failure(.nodeUnavailable)
     }
+    unsafe ka_os_blocks_begin(block, bytes)
     let address = UInt64(UInt(bitPattern: block))
     direct.publish(slot, address, bytes: bytes, node: node)
     return .success(LargeBlock(address: address, bytes: bytes, clean: true))
@@ -151,7 +152,9 @@ extension HeapState {
       guard growsByOS, let (slot, bytes) = direct.take(address) else {
         (isEndedRun(address) ? Misuse.doubleFree : Misuse.foreignFree).trap(at: address)
       }
-      unsafe ka_os_unmap(UnsafeMutableRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped, bytes)
+      let block = unsafe UnsafeMutableRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped
+      unsafe ka_os_blocks_end(block, bytes)
+      unsafe ka_os_unmap(block, bytes)
       direct.publish(slot, 0, bytes: 0)
       return uncharge(bytes)
     }
@@ -199,13 +202,15 @@ extension HeapState {
       return nil
     }
     // A move keeps page alignment only.
-    let moved = unsafe ka_os_remap(
-      UnsafeMutableRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped, old, bytes, alignment <= Frames.bytes)
+    let block = unsafe UnsafeMutableRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped
+    let moved = unsafe ka_os_remap(block, old, bytes, alignment <= Frames.bytes)
     guard let moved = unsafe moved else {
       if bytes > old { uncharge(bytes - old) }
       direct.publish(slot, address, bytes: old, node: node)
       return nil
     }
+    unsafe ka_os_blocks_begin(moved, bytes)
+    unsafe ka_os_blocks_end(block, old)
     if bytes < old { uncharge(old - bytes) }
     direct.publish(slot, UInt64(UInt(bitPattern: moved)), bytes: bytes, node: node)
     return (UInt64(UInt(bitPattern: moved)), bytes)

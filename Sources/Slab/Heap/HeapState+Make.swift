@@ -160,6 +160,7 @@ extension HeapState {
     guard let base = unsafe ka_os_reserve(bytes, 1 << shift) else { return .outOfMemory }
     unsafe record.pointee.windows = UInt(bitPattern: base)
     unsafe record.pointee.windowShift = shift
+    unsafe ka_os_blocks_begin(base, bytes)
     for node in 0..<nodeCount {
       let window = unsafe base + node << shift
       if topology.isReal {
@@ -260,6 +261,7 @@ extension HeapState {
     if unsafe record.pointee.windows != 0,
       let base = unsafe UnsafeMutableRawPointer(bitPattern: record.pointee.windows)
     {
+      unsafe ka_os_blocks_end(base, nodeCount << record.pointee.windowShift)
       unsafe ka_os_unmap(base, nodeCount << record.pointee.windowShift)
       // Not again in `dispose`, where no smaller window was to be had: the addresses may be another's by then.
       unsafe record.pointee.windows = 0

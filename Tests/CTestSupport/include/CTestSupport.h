@@ -16,6 +16,11 @@ bool ct_thread_sanitizer(void);
 /// Whether this is compiled with ThreadSanitizer or AddressSanitizer.
 bool ct_sanitizer(void);
 
+/// Whether this is compiled with AddressSanitizer.
+bool ct_address_sanitizer(void);
+/// Whether AddressSanitizer's leak detection finds something at the moment; it says what. False in other builds.
+bool ct_finds_leaks(void);
+
 /// The CPUs that this process may run on.
 int ct_cpu_count(void);
 /// Binds the calling thread to the `index`-th of those CPUs. Returns the CPU's number, or -1.
