@@ -1,3 +1,4 @@
+import KAllocAtomics
 import TestSupport
 import Testing
 
@@ -31,6 +32,12 @@ import Testing
       #expect(heap.validate() == nil)
       #expect(heap.destroy())
     }
+  }
+
+  @Test(.enabled(if: ka_rseq_available() && ka_barrier_register(), "there are no sections, or no barrier for them"))
+  func `bind to CPUs where they may`() throws {
+    #expect(BindingMode.possible(nil) == .rseq, "swift test --sanitize thread needs -Xcc -fsanitize=thread beside it")
+    try withHeap(mode: .rseq) { #expect($0.mode == .rseq) }
   }
 
   @Test func `of different modes live beside each other, each with blocks of its own`() throws {

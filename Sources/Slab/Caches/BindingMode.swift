@@ -4,7 +4,8 @@ import KAllocAtomics
 ///
 /// `KALLOC_MODE=rseq|thread|shared` in the environment forces it for the global heap and is the default for others.
 public enum BindingMode: UInt8, Sendable {
-  /// To the CPU, by restartable sequences: the fastest, and bounded by CPUs. Linux 5.10 with glibc 2.35, or later ones.
+  /// To the CPU, by restartable sequences: the fastest, and bounded by CPUs. Linux 5.10 with glibc 2.35, or later ones; in a
+  /// build for ThreadSanitizer only with `-Xcc -fsanitize=thread` beside `--sanitize thread`, so that it sees the sections.
   case rseq = 1
   /// To the thread, handed back whole when it ends: for valgrind, gVisor, musl, and where rseq is absent or broken.
   case thread = 2

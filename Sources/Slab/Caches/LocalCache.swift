@@ -41,7 +41,8 @@ struct LocalCache {
       slot = -1
       // Until `publish` the sections find regions that are nobody's: what a stack opened there holds would be lost.
       // Relaxed: the word changes once, and a section reads it after this.
-      if unsafe AtomicWord(ka_heap_regions_word(handle)).loadRelaxed() != UInt64(UInt(bitPattern: regions)) { return nil }
+      let published = unsafe AtomicWord(ka_heap_regions_word(handle)).loadRelaxed()
+      if published != UInt64(UInt(bitPattern: regions)) { return nil }
     case .thread:
       slot = ka_thread_slot()
       if slot < 0 || Int(slot) >= state.regionCount { return nil }
