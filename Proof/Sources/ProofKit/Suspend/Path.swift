@@ -99,6 +99,14 @@ struct Path {
       }, operate: allocate)
   }
 
+  /// Two slabs until the stack has grown; the third tells how many objects later a fourth is made.
+  private static func beforeASlab(_ preparation: Preparation) throws {
+    for _ in 0..<3 { try preparation.allocate { $0.slabsMade } }
+    let count = preparation.held.count
+    try preparation.allocate { $0.slabsMade }
+    try preparation.allocate(preparation.held.count - count - 1)
+  }
+
   private static var objects: [Path] {
     [
       fromTheStack,
@@ -121,14 +129,14 @@ struct Path {
           try $0.allocate(1)
           try $0.emptyCaches()
         }, operate: allocate),
+      Path(name: "allocate: makes a slab", allocates: true, prepare: beforeASlab, operate: allocate),
       Path(
-        name: "allocate: makes a slab", allocates: true,
+        name: "allocate: makes a slab, empties caches", bytes: 2 << 20, drains: true, allocates: true,
         prepare: {
-          // Two slabs until the stack has grown; the third tells how many objects later a fourth is made.
-          for _ in 0..<3 { try $0.allocate { $0.slabsMade } }
-          let count = $0.held.count
-          try $0.allocate { $0.slabsMade }
-          try $0.allocate($0.held.count - count - 1)
+          if let other = $0.heap.allocate(size: 2000) { $0.heap.deallocate(other, size: 2000) }
+          try beforeASlab($0)
+          // More than the heap may grow by before its caches are emptied.
+          _ = $0.heap.allocate(size: 17 << 20)
         }, operate: allocate),
     ]
   }
