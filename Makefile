@@ -49,7 +49,7 @@ model: ## Explore the interleavings of the lock-free core, and look for each see
 	@Scripts/bootstrap build
 	@Scripts/model
 
-proof: ## Stop threads for good, abort sequences in storms, signals and fork beside other allocators (several minutes)
+proof: ## Stop threads for good, abort sequences in storms, signals and fork beside other allocators (7 minutes)
 	@Scripts/bootstrap build test bench
 	@Malloc/link build
 	@swift build --package-path Proof -c release
