@@ -45,7 +45,7 @@ malloc: ## Build build/libkalloc.so, libkalloc.a and libkalloc-hardened.so: LD_P
 test-malloc: malloc ## Run real programs on it, in all modes and hardened
 	@Malloc/test all
 
-model: ## Explore the interleavings of the lock-free core, and look for each seeded fault (about 10 minutes)
+model: ## Explore the interleavings of the lock-free core, and look for each seeded fault (about 7 minutes)
 	@Scripts/bootstrap build
 	@Scripts/model
 

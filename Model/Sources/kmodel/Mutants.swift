@@ -24,6 +24,11 @@ func mutate(from: String, to: String) -> Bool {
       edited.insert(path)
     }
     try mutantFile.write(toFile: "\(to)/Mutant.swift", atomically: true, encoding: .utf8)
+    // What is gone, or has another name now.
+    for case let path as String in files.enumerator(atPath: to) ?? .init()
+    where path.hasSuffix(".swift") && path != "Mutant.swift" && !edited.contains(path) {
+      try files.removeItem(atPath: "\(to)/\(path)")
+    }
     for mutation in allMutations where !edited.contains(mutation.file) {
       print("kmodel: mutation \(mutation.number): no file \(mutation.file)")
       return false
