@@ -115,11 +115,11 @@ private func cachingHeap() throws -> Heap {
   return try Heap.create(configuration)
 }
 
-/// Frees so many of the last blocks that the stack has its largest capacity, 2N, and holds N.
+/// Frees so many of the last blocks that the stack has its largest capacity, and room for N.
 private func fillStack(_ heap: Heap, _ blocks: [UnsafeMutableRawPointer], _ size: Int) {
   let info = StackInfo(StackIndex(SizeClass(holding: size)), after: nil)
   heap.drain()
-  for block in blocks.suffix(2 * info.batch + 1) { heap.deallocate(block, size: size) }
+  for block in blocks.suffix(info.capacity + 1) { heap.deallocate(block, size: size) }
   _ = heap.allocate(size: size)
 }
 

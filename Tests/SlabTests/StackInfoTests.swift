@@ -38,11 +38,16 @@ import Testing
     }
   }
 
-  @Test func `N is 16 KiB of objects, 2 at least and 256 at most`() {
+  @Test func `N is 16 KiB of objects, 256 at most, and 8 where they are not more than 64 KiB; 2 at least`() {
     for info in Self.all where info.stack.sizeClass != nil {
-      #expect(info.batch == min(max(16384 / info.objectBytes, 2), 256))
-      #expect(info.capacity == 2 * info.batch)
+      #expect(info.batch == min(max(16384 / info.objectBytes, min(65536 / info.objectBytes, 8), 2), 256))
+      #expect(info.capacity == (info.objectBytes <= 64 ? 4 : 2) * info.batch)
     }
+  }
+
+  @Test func `the arrays of a CPU fit into its region`() {
+    let last = Self.all[Self.all.count - 1]
+    #expect(last.arrayOffset + last.capacity * 8 <= CPURegion.bytes)
   }
 
   @Test func `pages have stacks of their own, for orders 0 to 3`() {

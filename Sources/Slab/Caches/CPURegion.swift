@@ -10,7 +10,7 @@
 //
 // Life of a stack:
 //
-//     closed ──open──▶ open(capacity 16) ──grow──▶ … open(2N)
+//     closed ──open──▶ open(capacity 16) ──grow──▶ … open(2N or 4N)
 //       ▲                    │
 //       └──────release───────┴──intercept──▶ stopped (begin = max, end = room = 0)
 //

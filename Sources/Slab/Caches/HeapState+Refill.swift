@@ -2,9 +2,9 @@
 //
 //     pop again ─▶ full magazine from the depot ─▶ empty magazine filled from slabs or rows ─▶ shared path
 //
-// At least N operations lie between two visits of a CPU to the depot: a flush takes N of 2N pointers, and a refill gives N, from
-// several magazines where the first is not full. Fewer, where depot and slabs have no N left before a new slab is cut, and
-// while the stack is smaller than 2N (it begins with 16 and doubles at each visit).
+// At least N operations lie between two visits of a CPU to the depot: a flush takes N of at least 2N pointers, and a
+// refill gives N, from several magazines where the first is not full. Fewer, where depot and slabs have no N left before
+// a new slab is cut, and while the stack has not grown to its capacity (it begins with 16 and doubles at each visit).
 //
 // A magazine is owned while it is emptied onto the stack, so a signal handler or another thread finds the others, or
 // none and goes on. What does not fit on the stack stays in the magazine. After a refill the thread may be on another

@@ -224,7 +224,7 @@ struct LocalCache {
     replace(index, room, 0, limit, where: top, holds: array)
   }
 
-  /// Doubles the stack's capacity, up to 2N: slow start keeps a small process small.
+  /// Doubles the stack's capacity, up to `StackInfo.capacity`: slow start keeps a small process small.
   func grow(_ info: StackInfo, from capacity: Int) {
     if capacity >= info.capacity { return }
     let index = index

@@ -19,7 +19,7 @@ struct Path {
   let operate: @convention(c) (UnsafeMutableRawPointer?) -> Void
 
   /// Objects that move at once (`StackInfo`).
-  var magazine: Int { min(max(16384 / size, 2), 256) }
+  var magazine: Int { min(max(16384 / size, min(65536 / size, 8), 2), 256) }
 
   // MARK: Operations
 
