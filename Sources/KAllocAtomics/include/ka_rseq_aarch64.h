@@ -1,5 +1,5 @@
-// The restartable sections for AArch64; ka_rseq.h says what they are and includes this. Twins of those for x86-64, but
-// for `ka_section_free`, whose loads need orderings here.
+// The instructions of the restartable sections for AArch64; ka_rseq.h says what they are and includes this. Twins of those for
+// x86-64, but for `ka_section_free`, whose loads need orderings here.
 
 #ifndef KA_RSEQ_AARCH64_H
 #define KA_RSEQ_AARCH64_H
@@ -20,21 +20,30 @@ KA_INLINE uint64_t ka_rseq_area(void) {
 KA_INLINE int32_t ka_section_cpu(uint64_t rseq) {
   return __atomic_load_n((int32_t *)(uintptr_t)(rseq + 4), __ATOMIC_RELAXED);
 }
-#define KA_SECTION_AREA(heap) char *const regions = (char *)__atomic_load_n(&(heap)->regions, __ATOMIC_RELAXED)
+#define KA_SECTION_AREA(heap, not_done)                                                                            \
+  const uint64_t rseq = ka_rseq_area();                                                                            \
+  if (!rseq) goto not_done;                                                                                        \
+  char *const regions = (char *)__atomic_load_n(&(heap)->regions, __ATOMIC_RELAXED)
 #define KA_SECTION_FINDS(heap) [rseq] "r"(rseq), [regions] "m"(regions)
 #define KA_SECTION_INPUTS(heap) KA_SECTION_FINDS(heap), [cpu] "r"(cpu)
-#define KA_SECTION_ON_CPU                                                                                           \
+#define KA_SECTION_ON_CPU                                                                                          \
   "ldr %w[word], [%[rseq], #4]\n"                                                                                  \
   "cmp %w[word], %w[cpu]\n"                                                                                        \
   "b.ne %l[not_done]\n"
 #else
-#define KA_SECTION_AREA(heap)
+#define KA_SECTION_AREA(heap, not_done)                                                                            \
+  const uint64_t rseq = ka_rseq_area();                                                                            \
+  if (!rseq) goto not_done
 #define KA_SECTION_FINDS(heap) [rseq] "r"(rseq), [regions] "m"((heap)->regions)
 #define KA_SECTION_INPUTS(heap) KA_SECTION_FINDS(heap)
 #define KA_SECTION_ON_CPU
 #endif
 
-#define KA_SECTION_BEGIN                                                                                            \
+// A register beside the operands: for what is loaded to be compared.
+#define KA_SECTION_WORD uint64_t word;
+#define KA_SECTION_SCRATCH , [word] "=&r"(word)
+
+#define KA_SECTION_BEGIN                                                                                           \
   ".pushsection __rseq_cs, \"aw\"\n"                                                                               \
   ".balign 32\n"                                                                                                   \
   "3:\n"                                                                                                           \
@@ -50,7 +59,7 @@ KA_INLINE int32_t ka_section_cpu(uint64_t rseq) {
   "ldrsw %[region], [%[rseq], #4]\n"                                                                               \
   "add %[region], %[word], %[region], lsl #16\n"
 
-#define KA_SECTION_END                                                                                              \
+#define KA_SECTION_END                                                                                             \
   "2:\n"                                                                                                           \
   ".pushsection .text.ka_rseq_abort, \"ax\"\n"                                                                     \
   ".inst 0xd428bc00\n"                                                                                             \
@@ -58,160 +67,69 @@ KA_INLINE int32_t ka_section_cpu(uint64_t rseq) {
   "b %l[not_done]\n"                                                                                               \
   ".popsection\n"
 
-KA_INLINE uint64_t ka_section_pop(ka_heap *_Nonnull heap, uint64_t stack) {
-  uint64_t region, top, word, rseq = ka_rseq_area();
-  if (!rseq) return 0;
-  KA_SECTION_AREA(heap);
-  KA_SECTION_PLACE(stack);
-  __asm__ volatile goto(
-      KA_SECTION_BEGIN
-      "add %[region], %[region], %[stack]\n"
-      "ldp %[top], %[word], [%[region]]\n"
-      "cmp %[top], %[word]\n"
-      "b.ls %l[not_done]\n"
-      "ldr %[word], [%[top], #-8]!\n"
-      "str %[top], [%[region]]\n"
-      KA_SECTION_END
-      : [region] "=&r"(region), [top] "=&r"(top), [word] "=&r"(word)
-      : KA_SECTION_INPUTS(heap), [stack] "r"(stack)
-      : "memory", "cc"
-      : not_done);
-  KA_ACQUIRE(words);
-  if (!word) __builtin_unreachable();
-  return word;
-not_done:
-  return 0;
-}
+#define KA_SECTION_POP                                                                                             \
+  "add %[region], %[region], %[stack]\n"                                                                           \
+  "ldp %[top], %[word], [%[region]]\n"                                                                             \
+  "cmp %[top], %[word]\n"                                                                                          \
+  "b.ls %l[not_done]\n"                                                                                            \
+  "ldr %[object], [%[top], #-8]!\n"                                                                                \
+  "str %[top], [%[region]]\n"
 
-#define KA_DEFINE_PUSH(NAME, LIMIT)                                                                                 \
-  KA_INLINE bool NAME(ka_heap *_Nonnull heap, uint64_t stack, uint64_t object) {                                   \
-    uint64_t region, top, word, rseq = ka_rseq_area();                                                             \
-    if (!rseq) return false;                                                                                       \
-    KA_SECTION_AREA(heap);                                                                                         \
-    KA_SECTION_PLACE(stack);                                                                                       \
-    KA_RELEASE(words);                                                                                             \
-    __asm__ volatile goto(                                                                                         \
-        KA_SECTION_BEGIN                                                                                           \
-        "add %[region], %[region], %[stack]\n"                                                                     \
-        "ldr %[top], [%[region]]\n"                                                                                \
-        "ldr %[word], [%[region], #" LIMIT "]\n"                                                                   \
-        "cmp %[top], %[word]\n"                                                                                    \
-        "b.hs %l[not_done]\n"                                                                                      \
-        "str %[object], [%[top]], #8\n"                                                                            \
-        "str %[top], [%[region]]\n"                                                                                \
-        KA_SECTION_END                                                                                             \
-        : [region] "=&r"(region), [top] "=&r"(top), [word] "=&r"(word)                                             \
-        : KA_SECTION_INPUTS(heap), [stack] "r"(stack), [object] "r"(object)                 \
-        : "memory", "cc"                                                                                           \
-        : not_done);                                                                                               \
-    return true;                                                                                                   \
-  not_done:                                                                                                        \
-    return false;                                                                                                  \
-  }
+#define KA_SECTION_PUSH(LIMIT)                                                                                     \
+  "add %[region], %[region], %[stack]\n"                                                                           \
+  "ldr %[top], [%[region]]\n"                                                                                      \
+  "ldr %[word], [%[region], #" LIMIT "]\n"                                                                         \
+  "cmp %[top], %[word]\n"                                                                                          \
+  "b.hs %l[not_done]\n"                                                                                            \
+  "str %[object], [%[top]], #8\n"                                                                                  \
+  "str %[top], [%[region]]\n"
 
-KA_DEFINE_PUSH(ka_section_push, "16")
-KA_DEFINE_PUSH(ka_section_push_room, "24")
+#define KA_SECTION_POP_BATCH                                                                                       \
+  "add %[region], %[region], %[stack]\n"                                                                           \
+  "ldp %[top], %[word], [%[region]]\n"                                                                             \
+  "subs %[bytes], %[top], %[word]\n"                                                                               \
+  "b.ls %l[not_done]\n"                                                                                            \
+  "cmp %[bytes], %[limit]\n"                                                                                       \
+  "csel %[bytes], %[limit], %[bytes], hi\n"                                                                        \
+  "sub %[top], %[top], %[bytes]\n"                                                                                 \
+  "mov %[index], #0\n"                                                                                             \
+  "5:\n"                                                                                                           \
+  "ldr %[object], [%[top], %[index]]\n"                                                                            \
+  "str %[object], [%[target], %[index]]\n"                                                                         \
+  "add %[index], %[index], #8\n"                                                                                   \
+  "cmp %[index], %[bytes]\n"                                                                                       \
+  "b.lo 5b\n"                                                                                                      \
+  "str %[top], [%[region]]\n"
 
-KA_INLINE uint64_t ka_section_pop_batch(
-    ka_heap *_Nonnull heap, uint64_t stack, uint64_t *_Nonnull target, uint64_t limit) {
-  uint64_t region, top, word, bytes, index, rseq = ka_rseq_area();
-  if (!rseq) return 0;
-  KA_SECTION_AREA(heap);
-  KA_SECTION_PLACE(stack);
-  __asm__ volatile goto(
-      KA_SECTION_BEGIN
-      "add %[region], %[region], %[stack]\n"
-      "ldp %[top], %[word], [%[region]]\n"
-      "subs %[bytes], %[top], %[word]\n"
-      "b.ls %l[not_done]\n"
-      "cmp %[bytes], %[limit]\n"
-      "csel %[bytes], %[limit], %[bytes], hi\n"
-      "sub %[top], %[top], %[bytes]\n"
-      "mov %[index], #0\n"
-      "5:\n"
-      "ldr %[word], [%[top], %[index]]\n"
-      "str %[word], [%[target], %[index]]\n"
-      "add %[index], %[index], #8\n"
-      "cmp %[index], %[bytes]\n"
-      "b.lo 5b\n"
-      "str %[top], [%[region]]\n"
-      KA_SECTION_END
-      : [region] "=&r"(region), [top] "=&r"(top), [word] "=&r"(word), [bytes] "=&r"(bytes), [index] "=&r"(index)
-      : KA_SECTION_INPUTS(heap), [stack] "r"(stack), [target] "r"(target), [limit] "r"(limit)
-      : "memory", "cc"
-      : not_done);
-  KA_ACQUIRE(words);
-  KA_WRITTEN(target, bytes);
-  return bytes;
-not_done:
-  return 0;
-}
+#define KA_SECTION_PUSH_BATCH                                                                                      \
+  "add %[region], %[region], %[stack]\n"                                                                           \
+  "ldr %[top], [%[region]]\n"                                                                                      \
+  "ldr %[word], [%[region], #24]\n"                                                                                \
+  "subs %[bytes], %[word], %[top]\n"                                                                               \
+  "b.ls %l[not_done]\n"                                                                                            \
+  "cmp %[bytes], %[limit]\n"                                                                                       \
+  "csel %[bytes], %[limit], %[bytes], hi\n"                                                                        \
+  "sub %[from], %[source_end], %[bytes]\n"                                                                         \
+  "5:\n"                                                                                                           \
+  "ldr %[object], [%[from]], #8\n"                                                                                 \
+  "str %[object], [%[top]], #8\n"                                                                                  \
+  "cmp %[from], %[source_end]\n"                                                                                   \
+  "b.lo 5b\n"                                                                                                      \
+  "str %[top], [%[region]]\n"
 
-KA_INLINE uint64_t ka_section_push_batch(
-    ka_heap *_Nonnull heap, uint64_t stack, const uint64_t *_Nonnull source_end, uint64_t limit) {
-  uint64_t region, top, word, bytes, from, rseq = ka_rseq_area();
-  if (!rseq) return 0;
-  KA_SECTION_AREA(heap);
-  KA_SECTION_PLACE(stack);
-  KA_RELEASE(words);
-  __asm__ volatile goto(
-      KA_SECTION_BEGIN
-      "add %[region], %[region], %[stack]\n"
-      "ldr %[top], [%[region]]\n"
-      "ldr %[word], [%[region], #24]\n"
-      "subs %[bytes], %[word], %[top]\n"
-      "b.ls %l[not_done]\n"
-      "cmp %[bytes], %[limit]\n"
-      "csel %[bytes], %[limit], %[bytes], hi\n"
-      "sub %[from], %[source_end], %[bytes]\n"
-      "5:\n"
-      "ldr %[word], [%[from]], #8\n"
-      "str %[word], [%[top]], #8\n"
-      "cmp %[from], %[source_end]\n"
-      "b.lo 5b\n"
-      "str %[top], [%[region]]\n"
-      KA_SECTION_END
-      : [region] "=&r"(region), [top] "=&r"(top), [word] "=&r"(word), [bytes] "=&r"(bytes), [from] "=&r"(from)
-      : KA_SECTION_INPUTS(heap), [stack] "r"(stack), [source_end] "r"(source_end),
-        [limit] "r"(limit)
-      : "memory", "cc"
-      : not_done);
-  KA_READ((const char *)source_end - bytes, bytes);
-  return bytes;
-not_done:
-  return 0;
-}
-
-KA_INLINE bool ka_section_replace(
-    ka_heap *_Nonnull heap, uint64_t cpu, uint64_t guard_offset, uint64_t guard, uint64_t offset, uint64_t expected,
-    uint64_t desired) {
-  uint64_t region, word, rseq = ka_rseq_area();
-  if (!rseq) return false;
-  KA_SECTION_AREA(heap);
-  __asm__ volatile goto(
-      KA_SECTION_BEGIN
-      "ldr %w[word], [%[rseq], #4]\n"
-      "cmp %w[word], %w[cpu]\n"
-      "b.ne %l[not_done]\n"
-      "ldr %[word], [%[region]]\n"
-      "cbnz %[word], %l[not_done]\n"
-      "ldr %[word], [%[region], %[guard_offset]]\n"
-      "cmp %[word], %[guard]\n"
-      "b.ne %l[not_done]\n"
-      "ldr %[word], [%[region], %[offset]]\n"
-      "cmp %[word], %[expected]\n"
-      "b.ne %l[not_done]\n"
-      "str %[desired], [%[region], %[offset]]\n"
-      KA_SECTION_END
-      : [region] "=&r"(region), [word] "=&r"(word)
-      : KA_SECTION_FINDS(heap), [cpu] "r"(cpu), [offset] "r"(offset),
-        [expected] "r"(expected), [desired] "r"(desired), [guard_offset] "r"(guard_offset), [guard] "r"(guard)
-      : "memory", "cc"
-      : not_done);
-  return true;
-not_done:
-  return false;
-}
+#define KA_SECTION_REPLACE                                                                                         \
+  "ldr %w[word], [%[rseq], #4]\n"                                                                                  \
+  "cmp %w[word], %w[cpu]\n"                                                                                        \
+  "b.ne %l[not_done]\n"                                                                                            \
+  "ldr %[word], [%[region]]\n"                                                                                     \
+  "cbnz %[word], %l[not_done]\n"                                                                                   \
+  "ldr %[word], [%[region], %[guard_offset]]\n"                                                                    \
+  "cmp %[word], %[guard]\n"                                                                                        \
+  "b.ne %l[not_done]\n"                                                                                            \
+  "ldr %[word], [%[region], %[offset]]\n"                                                                          \
+  "cmp %[word], %[expected]\n"                                                                                     \
+  "b.ne %l[not_done]\n"                                                                                            \
+  "str %[desired], [%[region], %[offset]]\n"
 
 #endif
 
