@@ -234,11 +234,10 @@ private let threads = 8
     let regions = arenas.map(\.region)
     onThreads(threads) { list.add(regions[$0]) }
     var count = 0
-    var region = list.first
-    while let current = region {
-      #expect(regions.contains(current))
+    var walk = list.regions
+    while let region = walk.next() {
+      #expect(regions.contains(region))
       count += 1
-      region = list.next(after: current)
     }
     #expect(count == threads)
     #expect(list.statistics().totalFrames == 16 * threads)

@@ -74,14 +74,13 @@ struct SmallHeap {
     var out = 0
     for node in 0..<state.nodeCount {
       out -= state.depot(stack, on: NodeIndex(node)).pointers
-      var region = state.pages(NodeIndex(node)).first
-      while let pages = region {
-        SlabTable(of: pages).forEachHead { _, word in
+      var regions = state.pages(NodeIndex(node)).regions
+      while let region = regions.next() {
+        SlabTable(of: region).forEachHead { _, word in
           if let sizeClass = word.sizeClass, sizeClass == stack.slab.sizeClass {
             out += stack.slab.objects - word.free
           }
         }
-        region = state.pages(NodeIndex(node)).next(after: pages)
       }
     }
     for index in 0..<state.regionsUsed {

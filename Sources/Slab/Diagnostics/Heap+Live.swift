@@ -23,11 +23,8 @@ extension Heap {
 extension HeapState {
   fileprivate func forEachTable(_ body: (SlabTable) -> Void) {
     for node in 0..<nodeCount {
-      var region = pages(NodeIndex(node)).first
-      while let current = region {
-        body(SlabTable(of: current))
-        region = pages(NodeIndex(node)).next(after: current)
-      }
+      var regions = pages(NodeIndex(node)).regions
+      while let region = regions.next() { body(SlabTable(of: region)) }
     }
   }
 

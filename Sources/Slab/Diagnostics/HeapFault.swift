@@ -51,9 +51,9 @@ extension HeapState {
       let depot = depot(info(StackIndex(rawValue: stack)), on: node)
       if !(activity == .none ? depot.isWhole : depot.isConsistent) { return .depot(stack: stack) }
     }
-    var region = pages(node).first
-    while let current = region {
-      let table = SlabTable(of: current)
+    var regions = pages(node).regions
+    while let region = regions.next() {
+      let table = SlabTable(of: region)
       var fault: HeapFault? = nil
       table.forEachHead { head, word in
         if fault == nil, let sizeClass = word.sizeClass {
@@ -61,7 +61,6 @@ extension HeapState {
         }
       }
       if let fault { return fault }
-      region = pages(node).next(after: current)
     }
     return nil
   }
@@ -124,12 +123,11 @@ extension HeapState {
   /// The frames of a node's slabs and runs.
   private func headedFrames(_ node: NodeIndex) -> Int {
     var frames = 0
-    var region = pages(node).first
-    while let current = region {
-      SlabTable(of: current).forEachHead { _, word in
+    var regions = pages(node).regions
+    while let region = regions.next() {
+      SlabTable(of: region).forEachHead { _, word in
         frames += word.sizeClass.map { info(StackIndex($0)).slab.frames } ?? word.runFrames ?? 0
       }
-      region = pages(node).next(after: current)
     }
     return frames
   }

@@ -83,9 +83,9 @@ extension HeapState {
       let info = info(StackIndex(rawValue: stack))
       addCached(info, depot(info, on: node).pointers, &result)
     }
-    var region = pages(node).first
-    while let current = region {
-      SlabTable(of: current).forEachHead { head, word in
+    var regions = pages(node).regions
+    while let region = regions.next() {
+      SlabTable(of: region).forEachHead { _, word in
         if let sizeClass = word.sizeClass {
           let geometry = info(StackIndex(sizeClass)).slab
           result.slabs += 1
@@ -97,7 +97,6 @@ extension HeapState {
           result.largeBytes += frames << Frames.usualShift
         }
       }
-      region = pages(node).next(after: current)
     }
   }
 

@@ -41,11 +41,10 @@ extension HeapState {
   func refusal(run frames: Int, alignment: Int) -> AllocError? {
     var isLongEnough = false
     for node in 0..<nodeCount {
-      var region = pages(NodeIndex(node)).first
-      while let pages = region {
-        if pages.couldHold(frames: frames, alignment: max(alignment >> Frames.usualShift, 1)) { return nil }
-        if pages.frameCount >= frames { isLongEnough = true }
-        region = self.pages(NodeIndex(node)).next(after: pages)
+      var regions = pages(NodeIndex(node)).regions
+      while let region = regions.next() {
+        if region.couldHold(frames: frames, alignment: max(alignment >> Frames.usualShift, 1)) { return nil }
+        if region.frameCount >= frames { isLongEnough = true }
       }
     }
     return isLongEnough ? .unsupportedAlignment : .sizeTooLarge

@@ -250,11 +250,13 @@ extension HeapState {
   @unsafe
   private func disposeRegions() {
     for node in 0..<nodeCount {
-      var region = pages(NodeIndex(node)).first
-      while let pages = region {
-        region = self.pages(NodeIndex(node)).next(after: pages)
-        unsafe SlabTable(of: pages).dispose()
-        pages.destroy()
+      // The next one first: a region's link lies in what `destroy` unmaps.
+      var regions = pages(NodeIndex(node)).regions
+      var region = regions.next()
+      while let ended = region {
+        region = regions.next()
+        unsafe SlabTable(of: ended).dispose()
+        ended.destroy()
       }
       nodeWord(NodeIndex(node), .pages).storeRelaxed(0)
     }

@@ -39,10 +39,9 @@ extension HeapState {
     _ sizeClass: SizeClass, upTo limit: Int, into target: UnsafeMutablePointer<UInt64>, node: NodeIndex
   ) -> Int? {
     var count = 0
-    var region = pages(node).first
-    while let pages = region, count < limit {
-      unsafe count &+= SlabTable(of: pages).take(sizeClass, upTo: limit &- count, into: target + count)
-      region = self.pages(node).next(after: pages)
+    var regions = pages(node).regions
+    while count < limit, let region = regions.next() {
+      unsafe count &+= SlabTable(of: region).take(sizeClass, upTo: limit &- count, into: target + count)
     }
     if count == 0 { return nil }
     self.count(.slabRefills, on: node)
@@ -53,10 +52,9 @@ extension HeapState {
   /// Sets the hints of all slabs of a node that have free objects. Returns whether there is one.
   private func rehint(_ sizeClass: SizeClass, on node: NodeIndex) -> Bool {
     var found = false
-    var region = pages(node).first
-    while let pages = region {
-      if SlabTable(of: pages).rehint(sizeClass) { found = true }
-      region = self.pages(node).next(after: pages)
+    var regions = pages(node).regions
+    while let region = regions.next() {
+      if SlabTable(of: region).rehint(sizeClass) { found = true }
     }
     return found
   }

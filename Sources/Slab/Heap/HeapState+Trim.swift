@@ -65,13 +65,12 @@ extension HeapState {
     }
     // After all depots: those of one node may hold objects of another, whose slabs become spares only now.
     for node in 0..<nodeCount {
-      var region = pages(NodeIndex(node)).first
-      while let pages = region {
+      var regions = pages(NodeIndex(node)).regions
+      while let region = regions.next() {
         for index in 0..<SizeClass.count {
           let info = info(StackIndex(SizeClass(index: index)))
-          if SlabTable(of: pages).retireSpare(SizeClass(index: index)) { ended(info.slab, on: pages) }
+          if SlabTable(of: region).retireSpare(SizeClass(index: index)) { ended(info.slab, on: region) }
         }
-        region = self.pages(NodeIndex(node)).next(after: pages)
       }
     }
   }
@@ -137,7 +136,8 @@ extension HeapState {
     let last = clock.loadRelaxed()
     let hurries = retainsTooMuch
     let interval = hurries ? HeapState.retainedInterval : HeapState.purgeAge
-    if now &- last < interval || clock.compareExchangeRelaxed(last, now) != last { return }
+    // Signed: another thread may have moved the clock on after `now` was read.
+    if Int64(bitPattern: now &- last) < Int64(interval) || clock.compareExchangeRelaxed(last, now) != last { return }
     let batch = HeapState.purgeBatchBytes / Frames.bytes
     let age = hurries ? HeapState.retainedAge : HeapState.purgeAge
     let released = purge(region.node, upTo: batch, olderThan: age, now: now)

@@ -20,13 +20,29 @@ public struct NodePages: Sendable {
   @unsafe
   public init(head: AtomicWord) { self.head = head }
 
+  /// A walk along the links, which reads a region's link only when it is asked for the next one. No `Sequence`: the
+  /// requirements of that allocate.
+  public struct Walk {
+    fileprivate var link: AtomicWord
+
+    /// The next region; nil at the end, until another is added.
+    @inline(__always)
+    public mutating func next() -> PageRegion? {
+      guard let region = NodePages.region(link.loadAcquire()) else { return nil }  // (E)
+      link = region.nextWord
+      return region
+    }
+  }
+
+  /// A walk from the first region on.
+  @inline(__always)
+  public var regions: Walk { Walk(link: head) }
+
   /// The first region.
   public var first: PageRegion? { Self.region(head.loadAcquire()) }  // (E)
 
-  /// The region after `region`.
-  public func next(after region: PageRegion) -> PageRegion? { Self.region(region.nextWord.loadAcquire()) }  // (E)
-
-  private static func region(_ address: UInt64) -> PageRegion? {
+  @inline(__always)
+  fileprivate static func region(_ address: UInt64) -> PageRegion? {
     // SAFETY: the links hold 0 or the address of a region's header, written by `add`.
     guard let header = unsafe UnsafeMutablePointer<RegionHeader>(bitPattern: UInt(address)) else { return nil }
     return unsafe PageRegion(header)
@@ -48,39 +64,38 @@ public struct NodePages: Sendable {
 
   /// Allocates from the first region that can serve.
   public func allocate(frames: Int, alignment: Int = 1, flags: AllocFlags = []) -> (PageRegion, FrameIndex)? {
-    var region = first
-    while let current = region {
-      if let frame = current.allocate(frames: frames, alignment: alignment, flags: flags) { return (current, frame) }
-      region = next(after: current)
+    var regions = self.regions
+    while let region = regions.next() {
+      if let frame = region.allocate(frames: frames, alignment: alignment, flags: flags) { return (region, frame) }
     }
     return nil
   }
 
   /// Claims frames of a row in the first region that has any.
   public func claimRow(upTo limit: Int, order: Order, flags: AllocFlags = []) -> (PageRegion, FrameRun)? {
-    var region = first
-    while let current = region {
-      if let run = current.claimRow(upTo: limit, order: order, flags: flags) { return (current, run) }
-      region = next(after: current)
+    var regions = self.regions
+    while let region = regions.next() {
+      if let run = region.claimRow(upTo: limit, order: order, flags: flags) { return (region, run) }
     }
     return nil
   }
 
   /// The region that `address` lies in.
   public func region(containing address: UnsafeRawPointer) -> PageRegion? {
-    var region = first
-    // SAFETY: compared, not dereferenced.
-    while let current = region, unsafe !current.contains(address) { region = next(after: current) }
-    return region
+    var regions = self.regions
+    while let region = regions.next() {
+      // SAFETY: compared, not dereferenced.
+      if unsafe region.contains(address) { return region }
+    }
+    return nil
   }
 
   /// As `PageRegion.purge`, one region after the other until the budget is used up.
   public func purge(upTo frames: Int, olderThan age: UInt64 = 0, now: UInt64 = 0) -> Int {
     var released = 0
-    var region = first
-    while let current = region, released < frames {
-      released += current.purge(upTo: frames - released, olderThan: age, now: now)
-      region = next(after: current)
+    var regions = self.regions
+    while released < frames, let region = regions.next() {
+      released += region.purge(upTo: frames - released, olderThan: age, now: now)
     }
     return released
   }
@@ -88,20 +103,16 @@ public struct NodePages: Sendable {
   /// The sums over the regions; the largest free run is that of one region.
   public func statistics() -> PageStatistics {
     var result = PageStatistics()
-    var region = first
-    while let current = region {
-      result.add(current.statistics())
-      region = next(after: current)
-    }
+    var regions = self.regions
+    while let region = regions.next() { result.add(region.statistics()) }
     return result
   }
 
   /// The first fault of any region.
   public func validate(quiescent: Bool = true) -> PageFault? {
-    var region = first
-    while let current = region {
-      if let fault = current.validate(quiescent: quiescent) { return fault }
-      region = next(after: current)
+    var regions = self.regions
+    while let region = regions.next() {
+      if let fault = region.validate(quiescent: quiescent) { return fault }
     }
     return nil
   }
