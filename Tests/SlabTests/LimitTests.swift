@@ -53,6 +53,26 @@ import Testing
     }
   }
 
+  @Test func `lets a block of unknown size stay where nothing smaller can be had`() throws {
+    try withHeap(limit: 8 << 20) { heap in
+      let run = try #require(heap.allocate(size: 100_000))
+      var objects: [UnsafeMutableRawPointer] = []
+      while let object = heap.allocate(size: 3000) { objects.append(object) }
+      var pages: [UnsafeMutableRawPointer] = []
+      while let page = try? heap.allocatePages(order: 0) { pages.append(page) }
+      let object = try #require(objects.last)
+      object.storeBytes(of: 77, as: UInt8.self)
+      // No slab of this class exists, and none can be made.
+      #expect(try heap.reallocateUnsized(object, newSize: 100) == object)
+      #expect(object.load(as: UInt8.self) == 77)
+      #expect(try heap.reallocateUnsized(run, newSize: 100) == run)
+      #expect(throws: AllocError.limitExceeded) { try heap.reallocateUnsized(object, newSize: 1 << 20) }
+      heap.deallocate(run)
+      for object in objects { heap.deallocate(object) }
+      for page in pages { heap.deallocatePages(page, order: 0) }
+    }
+  }
+
   @Test func `lets caches of other sizes give way`() throws {
     // Everything that 4 MiB hold in small objects is freed into the caches; then one run needs nearly all of it.
     try withHeap(limit: 4 << 20) { heap in

@@ -37,6 +37,24 @@ import Testing
   }
 }
 
+@Test(arguments: [0, 4])
+func `pages inside a large block, and those of another order, are no pages to free`(order: Int) async {
+  await #expect(processExitsWith: .failure) { [order = order as Int] in
+    let heap = try Heap.create(HeapConfiguration())
+    let block = try heap.allocate(size: 1 << 20, alignment: 1 << 16, flags: .kernel, node: nil).baseAddress!
+    heap.deallocatePages(block + (4096 << order), order: order)
+    heap.drain()
+    exit(0)
+  }
+  await #expect(processExitsWith: .failure) { [order = order as Int] in
+    let heap = try Heap.create(HeapConfiguration())
+    let pages = try heap.allocatePages(order: order == 0 ? 1 : 2)
+    heap.deallocatePages(pages, order: order == 0 ? 0 : 3)
+    heap.drain()
+    exit(0)
+  }
+}
+
 @Test func `addresses that begin no block belong to no heap`() throws {
   let heap = try Heap.create(HeapConfiguration())
   for address in [1, 16, 4096, -1] {

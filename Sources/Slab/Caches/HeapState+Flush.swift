@@ -80,11 +80,8 @@ extension HeapState {
 
   /// Ends the process for an address that may not leave the stack: it begins an object or pages that are free, or none.
   private func trap(_ info: StackInfo, _ address: UInt64, _ region: PageRegion) -> Never {
-    let begins =
-      info.stack.sizeClass == nil
-      ? arePages(address, bytes: info.objectBytes, of: region)
-      : SlabTable(of: region).place(address, info.slab) != nil
-    (begins ? Misuse.doubleFree : Misuse.foreignFree).trap(at: address)
+    if info.stack.sizeClass == nil { trapPages(address, of: region) }
+    (SlabTable(of: region).place(address, info.slab) != nil ? Misuse.doubleFree : Misuse.foreignFree).trap(at: address)
   }
 
   /// One object straight back to its slab or row.

@@ -11,6 +11,12 @@ struct StackIndex: Equatable, Sendable {
   init(_ sizeClass: SizeClass) { rawValue = sizeClass.index }
   init(pageOrder: Int) { rawValue = SizeClass.count &+ pageOrder }
 
+  /// What stands in the owner byte of the first frame of pages of `order`: the number of their stack, or of the last one for orders
+  /// without a stack, + 1.
+  static func owner(ofPages order: Int) -> UInt8 {
+    UInt8(truncatingIfNeeded: StackIndex(pageOrder: min(order, pageOrders &- 1)).rawValue &+ 1)
+  }
+
   /// The class of the objects on it; `nil`: it holds pages.
   var sizeClass: SizeClass? { rawValue < SizeClass.count ? SizeClass(index: rawValue) : nil }
   /// The order of the pages on it. Only where `sizeClass` is `nil`.

@@ -22,11 +22,9 @@ extension HeapState {
     // SAFETY: computed with, not read; the region contains it.
     let frame = unsafe region.frame(of: UnsafeRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped)
     let table = SlabTable(of: region)
-    guard let owner = frame.map({ table.owners[$0.rawValue].loadRelaxed() }), owner != SlabTable.Owner.none else {
-      return nil
-    }
+    guard let owner = frame.map({ table.owners[$0.rawValue].loadRelaxed() }) else { return nil }
     if owner == SlabTable.Owner.run { return largeSize(of: address).map { .large(bytes: $0) } }
-    let sizeClass = SizeClass(index: Int(owner) &- 1)
+    guard let sizeClass = SlabTable.Owner.sizeClass(owner) else { return nil }
     return table.place(address, info(StackIndex(sizeClass)).slab) == nil ? nil : .object(sizeClass)
   }
 }
@@ -35,7 +33,9 @@ extension HeapState {
   /// The address of 2^`order` frames.
   fileprivate func takePages(_ order: Int, _ flags: AllocFlags) -> Result<UInt64, AllocError> {
     switch takeRun(frames: 1 << order, alignment: 1 << order, flags: flags, from: localNode) {
-    case .success(let run): return .success(run.pages.addressBits(of: run.first))
+    case .success(let run):
+      SlabTable(of: run.pages).owners[run.first.rawValue].storeRelaxed(StackIndex.owner(ofPages: order))
+      return .success(run.pages.addressBits(of: run.first))
     case .failure(let error): return .failure(error)
     }
   }
@@ -119,8 +119,10 @@ extension Heap {
       return state.deallocateSlow(StackIndex(pageOrder: order), address)
     }
     guard (0...40).contains(order), let region = state.pages(containing: address),
-      state.arePages(address, bytes: Frames.bytes << order, of: region), let frame = unsafe region.frame(of: pages)
+      let frame = unsafe region.frame(of: pages)
     else { Misuse.foreignFree.trap(at: address) }
+    if !state.arePages(address, order: order, of: region) { state.trapPages(address, of: region) }
+    SlabTable(of: region).owners[frame.rawValue].storeRelaxed(SlabTable.Owner.none)
     state.giveRun(region, frame, frames: 1 << order)
   }
 

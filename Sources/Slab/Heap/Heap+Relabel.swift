@@ -60,12 +60,12 @@ extension HeapState {
     else { return nil }
     let table = SlabTable(of: region)
     let owner = table.owners[frame.rawValue].loadRelaxed()
-    if owner == SlabTable.Owner.none { return nil }
     if owner == SlabTable.Owner.run {
       return region.addressBits(of: frame) == address
         ? Label(word: table.bits[table.firstLabel(of: frame, frames: 1)], mask: 1) : nil
     }
-    let geometry = info(StackIndex(SizeClass(index: Int(owner) &- 1))).slab
+    guard let sizeClass = SlabTable.Owner.sizeClass(owner) else { return nil }
+    let geometry = info(StackIndex(sizeClass)).slab
     guard geometry.hasLabels, let (head, object) = table.place(address, geometry) else { return nil }
     return Label(
       word: table.bits[table.firstLabel(of: head, frames: geometry.frames) &+ object &>> 6],

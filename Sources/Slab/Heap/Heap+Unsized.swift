@@ -126,7 +126,8 @@ extension Heap {
   /// The first bytes are kept, as many as both blocks have. A block that shrinks by less than a half, or a run of pages by
   /// less than a quarter, stays as it is; a run that must move gets an eighth more address space than asked for, so that a
   /// block that grows step by step is copied a logarithmic number of times. Pages never touched take no memory.
-  /// - Throws: as `allocate`; the old block is then valid and unchanged.
+  /// - Throws: as `allocate`; the old block is then valid and unchanged. Shrinking never throws: a block that cannot be had smaller
+  ///   stays as it is.
   ///
   /// > Safety: `block` is a live block of this heap; where the result has another address, it is not used afterwards.
   ///
@@ -169,7 +170,8 @@ extension Heap {
     if unsafe target == nil {
       switch unsafe tryAllocate(size: newSize, alignment: 16, flags: .kernel, node: nil) {
       case .success(let block): unsafe target = block.baseAddress
-      case .failure(let error): return unsafe .failure(error)
+      // A smaller block that cannot be had is no failure: the old one serves.
+      case .failure(let error): return unsafe newSize <= usable ? .success(block) : .failure(error)
       }
     }
     unsafe target.unsafelyUnwrapped.copyMemory(from: block, byteCount: min(usable, newSize))

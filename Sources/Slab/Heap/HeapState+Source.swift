@@ -98,6 +98,8 @@ extension HeapState {
       while rest != 0 {
         let first = run.first.advanced(by: rest.trailingZeroBitCount)
         rest &= ~(Row.mask(order.frames) &<< UInt64(rest.trailingZeroBitCount))
+        // Relaxed: who is given the pages is after this, as who is given an object is.
+        SlabTable(of: pages).owners[first.rawValue].storeRelaxed(StackIndex.owner(ofPages: order.rawValue))
         unsafe target[count] = pages.addressBits(of: first)
         count &+= 1
       }
@@ -132,6 +134,7 @@ extension HeapState {
       }
       guard let place = place(of: address, info, region) else {
         if returnRelabelled(address) { continue }
+        if info.stack.sizeClass == nil { trapPages(address, of: region) }
         Misuse.foreignFree.trap(at: address)
       }
       let slot = place.key & (table.count &- 1)
@@ -166,7 +169,7 @@ extension HeapState {
       guard let (head, object) = table.place(address, info.slab) else { return nil }
       return PendingWord(key: table.firstWord(of: head) &+ object &>> 6, mask: 1 &<< UInt64(object & 63))
     }
-    guard arePages(address, bytes: info.objectBytes, of: region),
+    guard arePages(address, order: info.stack.pageOrder, of: region),
       let frame = unsafe region.frame(of: UnsafeRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped)
     else { return nil }
     let mask = Row.mask(Order(info.stack.pageOrder).frames)
@@ -184,25 +187,27 @@ extension HeapState {
     if info.stack.sizeClass != nil {
       return unsafe SlabTable(of: region).objects(in: addresses, count: count, info.slab)
     }
-    for index in 0..<count {
-      let address = unsafe addresses[index]
-      guard arePages(address, bytes: info.objectBytes, of: region),
-        let frame = unsafe region.frame(of: UnsafeRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped)
-      else { return index }
-      // Relaxed: the pages are out, so their bits are set, by whoever gave them to their owner.
-      let taken = region.rowWord(frame.rawValue &>> 6).loadRelaxed() &>> UInt64(frame.rawValue & 63)
-      if ~taken & Row.mask(Order(info.stack.pageOrder).frames) != 0 { return index }
-    }
+    for index in 0..<count
+    where unsafe !arePages(addresses[index], order: info.stack.pageOrder, of: region) { return index }
     return count
   }
 
-  /// Whether pages of so many bytes, a power of two, may begin at `address`: not those of a slab or a large run.
-  func arePages(_ address: UInt64, bytes: Int, of region: PageRegion) -> Bool {
+  /// Whether pages of `order` that somebody has begin at `address`.
+  func arePages(_ address: UInt64, order: Int, of region: PageRegion) -> Bool {
     guard let pointer = unsafe UnsafeRawPointer(bitPattern: UInt(address)), let frame = unsafe region.frame(of: pointer)
     else { return false }
-    // Relaxed: the pages are out, so their owner bytes do not change.
-    return address & UInt64(bytes &- 1) == 0
-      && SlabTable(of: region).owners[frame.rawValue].loadRelaxed() == SlabTable.Owner.none
+    // Relaxed: the pages are out, so their owner byte does not change.
+    return address & UInt64(Frames.bytes << order &- 1) == 0
+      && SlabTable(of: region).owners[frame.rawValue].loadRelaxed() == StackIndex.owner(ofPages: order)
+  }
+
+  /// Ends the process for an address at which no pages begin that could be freed: the frame there is free, or something else's.
+  func trapPages(_ address: UInt64, of region: PageRegion) -> Never {
+    guard let frame = unsafe region.frame(of: UnsafeRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped) else {
+      Misuse.foreignFree.trap(at: address)
+    }
+    let isFree = region.row(frame.rawValue / Frames.perRow).bits &>> UInt64(frame.rawValue & 63) & 1 == 0
+    (isFree ? Misuse.doubleFree : Misuse.foreignFree).trap(at: address)
   }
 
   private func returnWord(_ pending: PendingWord, _ info: StackInfo, _ region: PageRegion) {
@@ -217,10 +222,22 @@ extension HeapState {
       }
     } else {
       let first = FrameIndex(pending.key &<< 6)
+      disown(pending.mask, from: first, Order(info.stack.pageOrder), of: region)
       if !region.freeRow(first, pending.mask) {
         Misuse.doubleFree.trap(at: region.addressBits(of: first))
       }
       uncharge(frames: pending.mask.nonzeroBitCount, freeIn: region)
+    }
+  }
+
+  /// Clears the owner bytes of pages in a row, before their frames are free.
+  private func disown(_ mask: UInt64, from row: FrameIndex, _ order: Order, of region: PageRegion) {
+    var rest = mask
+    while rest != 0 {
+      let first = rest.trailingZeroBitCount
+      rest &= ~(Row.mask(order.frames) &<< UInt64(first))
+      // Relaxed: freeing the frames publishes it.
+      SlabTable(of: region).owners[row.rawValue &+ first].storeRelaxed(SlabTable.Owner.none)
     }
   }
 

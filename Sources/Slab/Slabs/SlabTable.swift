@@ -3,7 +3,7 @@
 //
 // Per frame of the region:
 //
-//     owner   1 byte    0: nobody's   1…40: a slab of class index + 1   45: head of a large run
+//     owner   1 byte    0: nobody's   1…40: a slab of class index + 1   41…44: pages begin   45: a large run begins
 //     word    8 bytes   `SlabWord`, at the frame that heads a slab or a run
 //     bits    32 bytes  free objects of the slab, 1 = free; a slab's bits begin at its head's and run on
 //
@@ -77,10 +77,14 @@ struct SlabTable: Sendable {
     let mappedBytes: Int
   }
 
-  /// What the owner byte says of a frame that is no slab's.
+  /// What the owner byte says of a frame. `StackIndex.owner(ofPages:)` has its value for pages.
   enum Owner {
     static let none: UInt8 = 0
     static var run: UInt8 { UInt8(KA_OWNER_RUN) }
+    /// The class of a slab's frames; `nil`: they are no slab's.
+    static func sizeClass(_ owner: UInt8) -> SizeClass? {
+      owner == none || Int(owner) > SizeClass.count ? nil : SizeClass(index: Int(owner) &- 1)
+    }
   }
 
   /// The words of bitmap for each frame: one bit for each 16 bytes.
