@@ -8,10 +8,9 @@ extension Box where Value: ~Copyable {
   /// - Complexity: O(1)
   @inlinable @inline(__always)
   public consuming func consume() -> Value {
-    // SAFETY: the invariant; the value moves out of the memory, which is freed as memory without a value.
+    // SAFETY: the invariant; the value moves out of the memory, which ends as memory without a value.
     let value = unsafe pointer.move()
-    unsafe allocator.giveBack(pointer)
-    unsafe pointer = movedOut()
+    _ = memory.moveOut()
     return value
   }
 
@@ -22,9 +21,7 @@ extension Box where Value: ~Copyable {
   public consuming func dropContents() -> UninitBox<Value, A> {
     // SAFETY: the invariant; the memory passes on.
     unsafe pointer.deinitialize(count: 1)
-    let memory = unsafe UninitBox(owning: pointer, of: allocator)
-    unsafe pointer = movedOut()
-    return memory
+    return memory.moveOut()
   }
 
   /// Gives up ownership: nothing is destroyed or given back until ``init(fromRaw:in:)`` takes the pointer again.
@@ -34,7 +31,7 @@ extension Box where Value: ~Copyable {
   @inlinable @inline(__always)
   public consuming func intoRaw() -> UnsafeMutablePointer<Value> {
     let raw = unsafe pointer
-    unsafe pointer = movedOut()
+    memory.disown()
     return unsafe raw
   }
 
@@ -66,7 +63,7 @@ extension Box where Value: ~Copyable {
   /// > `Layout.of(Value.self)` from `allocator`.
   @unsafe @inlinable @inline(__always)
   public init(fromRaw pointer: UnsafeMutablePointer<Value>, in allocator: A) {
-    unsafe self.init(owning: pointer, of: allocator)
+    unsafe self.init(filled: UninitBox(owning: pointer, of: allocator))
   }
 }
 
@@ -76,6 +73,6 @@ extension Box where Value: ~Copyable, A: GlobalAllocator {
   /// > Safety: As for ``init(fromRaw:in:)``.
   @unsafe @inlinable @inline(__always)
   public init(fromRaw pointer: UnsafeMutablePointer<Value>) {
-    unsafe self.init(owning: pointer, of: A())
+    unsafe self.init(filled: UninitBox(owning: pointer, of: A()))
   }
 }

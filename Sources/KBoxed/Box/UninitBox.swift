@@ -1,4 +1,9 @@
 // Memory for a value that is not there yet. It cannot be read; it ends as a box or goes back.
+//
+// Operations that consume the memory, or a box around it, must keep `deinit` from giving it back. `discard self` is refused in a
+// type that stores a generic allocator (Swift 6.3), so such an operation leaves `pointer` at an address that no value has,
+// all ones, and `deinit` does nothing when it finds that. Where the operation is inlined the comparison disappears. The
+// dangling address of a value without size cannot be mistaken for it: it is a power of two.
 
 import KAlloc
 
@@ -47,9 +52,9 @@ public struct UninitBox<Value: ~Copyable, A: Allocator>: ~Copyable {
 
   @inlinable @inline(__always)
   deinit {
-    guard unsafe pointer != movedOut() else { return }
+    if isMovedOut || MemoryLayout<Value>.size == 0 { return }
     // SAFETY: the invariant; there is no value to destroy.
-    unsafe allocator.giveBack(pointer)
+    unsafe allocator.deallocate(UnsafeMutableRawPointer(pointer), Layout.of(Value.self))
   }
 }
 
@@ -68,6 +73,25 @@ extension UninitBox where Value: ~Copyable, A: GlobalAllocator {
 }
 
 extension UninitBox where Value: ~Copyable {
+  /// Whether this owns nothing any more.
+  @inlinable @inline(__always)
+  var isMovedOut: Bool { unsafe UInt(bitPattern: pointer) == UInt.max }
+
+  /// Passes ownership on: this owns nothing any more.
+  @inlinable @inline(__always)
+  mutating func moveOut() -> UninitBox {
+    let moved = unsafe UninitBox(owning: pointer, of: allocator)
+    disown()
+    return moved
+  }
+
+  /// Leaves a handle that owns nothing: what a consuming operation does last.
+  @inlinable @inline(__always)
+  mutating func disown() {
+    // SAFETY: not null, and never accessed.
+    unsafe pointer = UnsafeMutablePointer(bitPattern: UInt.max).unsafelyUnwrapped
+  }
+
   /// Moves a value in.
   ///
   /// - Complexity: O(1)
@@ -96,10 +120,8 @@ extension UninitBox where Value: ~Copyable {
   /// > Safety: The memory holds an initialised value.
   @unsafe @inlinable @inline(__always)
   public consuming func assumeInitialized() -> Box<Value, A> {
-    // SAFETY: the block is this one's own; the caller says that there is a value in it.
-    let box = unsafe Box(owning: pointer, of: allocator)
-    unsafe pointer = movedOut()
-    return box
+    // SAFETY: the caller says that there is a value in it.
+    unsafe Box(filled: self)
   }
 
   /// Where the value will be.
