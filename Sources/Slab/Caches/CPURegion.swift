@@ -4,8 +4,8 @@
 //     byte 0     gate        0 open; otherwise stopped: whoever set it works on the region alone
 //     byte 8…    counters    of the slow path, see `Counter`
 //     byte 64    busy        `thread` mode: the owner is inside an operation on this region
+//     byte 96    closed      what an owner byte of 0 leads to, as KA_OWNER_RUN leads to byte 1536
 //     byte 128   stacks      {top, begin, end, room}, 32 bytes each
-//     byte 96     closed      what an owner byte of 0 leads to, as KA_OWNER_RUN leads to byte 1536
 //     byte 1568  arrays      `StackInfo.capacity` pointers for each stack
 //
 // Life of a stack:

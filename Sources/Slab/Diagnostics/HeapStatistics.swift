@@ -33,9 +33,12 @@ public struct HeapStatistics: Sendable {
   public var shared = 0
   /// Frees of another node's objects.
   public var remoteFrees = 0
+  /// Times that objects were taken from slabs that existed.
   public var slabRefills = 0
+  /// Objects that have left slabs, and those that came back.
   public var slabObjectsTaken = 0
   public var slabObjectsGiven = 0
+  /// Slabs cut out of frames since the heap was made, and those that gave their frames back.
   public var slabsMade = 0
   public var slabsEnded = 0
   /// The page level.

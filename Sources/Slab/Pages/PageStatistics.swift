@@ -19,6 +19,7 @@ public struct PageStatistics: Sendable {
 
   /// Frames with memory behind them.
   public var committedFrames: Int { totalFrames - absentFrames }
+  /// Frames that somebody has.
   public var allocatedFrames: Int { committedFrames - freeFrames }
 
   /// 0 when all free frames are one run, near 1000 when each stands alone; 0 when there is none.

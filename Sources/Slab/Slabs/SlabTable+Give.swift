@@ -27,7 +27,8 @@ extension SlabTable {
 
   /// Returns the objects whose bits are set in `mask`, all in word `index` of the slab's bitmap.
   ///
-  /// Two locked instructions. Traps where one of them is free already. Returns whether the slab ended.
+  /// Two locked instructions. Traps where one of them is free already. Returns whether a slab ended: this
+  /// one, or the empty one that was kept before it.
   func give(_ mask: UInt64, word index: Int, of head: FrameIndex, _ geometry: SlabGeometry) -> Bool {
     // (B) release, so that the objects' last use is before the next owner's first.
     let before = bits[firstWord(of: head) &+ index].fetchOrRelease(mask)
