@@ -31,6 +31,7 @@ private final class DepotMemory: @unchecked Sendable {
 @Suite struct `Depots` {
   @Test func `every slot is empty at first, and can be owned once`() {
     let memory = DepotMemory()
+    defer { withExtendedLifetime(memory) {} }
     let depot = memory.depot
     #expect(depot.isWhole)
     #expect(depot.takeFull() == nil)
@@ -44,6 +45,7 @@ private final class DepotMemory: @unchecked Sendable {
 
   @Test func `a magazine comes back with what was put into it`() throws {
     let memory = DepotMemory()
+    defer { withExtendedLifetime(memory) {} }
     let depot = memory.depot
     for round in 1...3 {
       let magazine = try #require(depot.takeEmpty())
@@ -65,6 +67,7 @@ private final class DepotMemory: @unchecked Sendable {
 
   @Test func `threads that exchange magazines lose and double nothing`() {
     let memory = DepotMemory()
+    defer { withExtendedLifetime(memory) {} }
     let depot = memory.depot
     let threads = 4
     let rounds = 3000

@@ -20,6 +20,7 @@ private final class MappingsMemory: @unchecked Sendable {
 @Suite struct `Direct mappings` {
   @Test func `a block is found from its publication to its taking`() throws {
     let memory = MappingsMemory()
+    defer { withExtendedLifetime(memory) {} }
     let table = memory.table
     let slot = try #require(table.claim())
     #expect(table.find(0x7000_0000) == nil)
@@ -36,6 +37,7 @@ private final class MappingsMemory: @unchecked Sendable {
 
   @Test func `all slots can be used, and no more`() {
     let memory = MappingsMemory()
+    defer { withExtendedLifetime(memory) {} }
     let table = memory.table
     let slots = (0..<DirectMappings.slots).compactMap { _ in table.claim() }
     #expect(Set(slots).count == DirectMappings.slots)
@@ -48,6 +50,7 @@ private final class MappingsMemory: @unchecked Sendable {
 
   @Test func `of threads that take the same blocks each is had by one`() {
     let memory = MappingsMemory()
+    defer { withExtendedLifetime(memory) {} }
     let table = memory.table
     let blocks = 200
     for block in 1...blocks { table.publish(table.claim()!, UInt64(block) << 12, bytes: block) }

@@ -4,7 +4,7 @@ import Testing
 
 @testable import Slab
 
-/// Memory as a kernel gives it: any address, any size.
+/// Memory as a kernel gives it: any address, any size. Its tests extend its lifetime: a heap does not hold it.
 private final class GivenMemory {
   let start: UnsafeMutableRawPointer
   let bytes: Int
@@ -38,6 +38,7 @@ private final class GivenMemory {
   @Test(arguments: [0, 1, 4095, 12345])
   func `serves everything from inside the range, wherever it begins`(offset: Int) throws {
     let given = try GivenMemory(16 << 20, offset: offset)
+    defer { withExtendedLifetime(given) {} }
     let heap = try heap(given)
     #expect(heap.mode == .shared)
     #expect(heap.validate() == nil)
@@ -64,6 +65,7 @@ private final class GivenMemory {
 
   @Test func `is used up to the last frame, then fails, and is whole again afterwards`() throws {
     let given = try GivenMemory(8 << 20)
+    defer { withExtendedLifetime(given) {} }
     let heap = try heap(given)
     let free = heap.statistics().pages.freeFrames
     #expect(free > 512)
@@ -84,6 +86,7 @@ private final class GivenMemory {
   @Test func `too small for the heap's own words is refused`() throws {
     for bytes in [-1, 0, 1, 4096, 100_000] {
       let given = try GivenMemory(max(bytes, 1))
+      defer { withExtendedLifetime(given) {} }
       var configuration = HeapConfiguration()
       configuration.memory = HeapConfiguration.Memory(given.start, bytes: bytes)
       #expect(throws: AllocError.self) { try Heap.create(configuration) }
@@ -94,12 +97,14 @@ private final class GivenMemory {
     let first = try GivenMemory(8 << 20)
     let second = try GivenMemory(3 << 20, offset: 777)
     let third = try GivenMemory(5 << 20)
+    defer { withExtendedLifetime((first, second, third)) {} }
     let heap = try heap(first, nodes: 2)
     try heap.addRegion(second.memory, node: NodeIndex(0))
     try heap.addRegion(third.memory, node: NodeIndex(1))
     #expect(throws: AllocError.nodeUnavailable) { try heap.addRegion(third.memory, node: NodeIndex(2)) }
     #expect(throws: AllocError.nodeUnavailable) { try heap.addRegion(third.memory, node: NodeIndex(-1)) }
     let tiny = try GivenMemory(10_000)
+    defer { withExtendedLifetime(tiny) {} }
     #expect(throws: AllocError.self) { try heap.addRegion(tiny.memory, node: NodeIndex(0)) }
 
     // One that the rest of the first range has no room for (T33).
@@ -124,6 +129,7 @@ private final class GivenMemory {
   @Test func `added while threads allocate is found by them`() throws {
     let first = try GivenMemory(8 << 20)
     let more = try (0..<4).map { _ in try GivenMemory(2 << 20) }
+    defer { withExtendedLifetime((first, more)) {} }
     let heap = try heap(first)
     let ranges = more.map(\.memory)
     let failed = Counter()
