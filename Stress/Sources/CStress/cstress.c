@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -94,3 +95,5 @@ static uint64_t status_kilobytes(const char *key) {
 
 uint64_t cs_resident_bytes(void) { return status_kilobytes("VmRSS:"); }
 uint64_t cs_peak_resident_bytes(void) { return status_kilobytes("VmHWM:"); }
+
+void cs_end_with_parent(void) { prctl(PR_SET_PDEATHSIG, SIGKILL); }

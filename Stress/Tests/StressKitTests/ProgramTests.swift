@@ -47,11 +47,11 @@ private func program(
       "--seed -1", "--seed 18446744073709551616", "--mode fast", "--nodes 0", "--nodes 65", "--limit 1", "--limit 12Q",
       "--limit 99999999999G", "--operations 0", "--scenario churn,", "--scenario nothing", "--allocator none",
       "--refuse 1", "--hours 0", "--hours 1001", "--hours 1 --operations 5", "--unknown", "jump", "replay",
-      "replay --rounds 0 x", "replay --on none x",
+      "replay --rounds 0 x", "replay --on none x", "--json=", "--limit +64M",
     ],
     65: ["replay /etc/passwd"],
     66: ["replay /dev/null", "replay /nonexistent", "replay /", "list /nonexistent"],
-    73: ["--json /nonexistent/report", "--json /"],
+    73: ["--json /nonexistent/report", "--json /", "--json /sys/report"],
   ]
 
   @Test(arguments: badInput.flatMap { status, lines in lines.map { ($0, status) } })
@@ -61,6 +61,18 @@ private func program(
     #expect(ended.output.isEmpty)
     #expect(ended.errors.hasPrefix("kstress: "))
     #expect(ended.errors.split(separator: "\n", omittingEmptySubsequences: false).count == 2, "\(ended.errors)")
+  }
+
+  @Test func `a trace that keeps more live than there is memory is not replayed`() throws {
+    var builder = TraceBuilder()
+    builder.malloc(64)
+    builder.realloc(1, 1 << 46)
+    let file = FileManager.default.temporaryDirectory.appendingPathComponent("\(UUID().uuidString).katrace")
+    try builder.data().write(to: file)
+    defer { try? FileManager.default.removeItem(at: file) }
+    let ended = try program(["replay", file.path])
+    #expect(ended.status == 65)
+    #expect(ended.errors.contains("byte 40: 67108864 MiB live at most"))
   }
 
   @Test func `an interrupted run reports and ends with 130`() throws {

@@ -9,6 +9,26 @@ struct TraceBuilder {
   var blocks: UInt64 = 0
   var flags: UInt32 = 2
   var note = "a test"
+  /// What the header says of live bytes and blocks; `nil`: the truth.
+  var peakLiveBytes: UInt64?
+  var peakLiveBlocks: UInt64?
+  private var sizes: [UInt64] = []
+  private var live: (bytes: UInt64, blocks: UInt64, mostBytes: UInt64, mostBlocks: UInt64) = (0, 0, 0, 0)
+
+  private mutating func made(_ size: UInt64) {
+    blocks += 1
+    sizes.append(size)
+    live.bytes += size
+    live.blocks += 1
+    live.mostBytes = max(live.mostBytes, live.bytes)
+    live.mostBlocks = max(live.mostBlocks, live.blocks)
+  }
+
+  private mutating func gone(_ distance: UInt64) {
+    guard distance >= 1, distance <= UInt64(sizes.count), live.blocks > 0 else { return }
+    live.bytes -= min(live.bytes, sizes[sizes.count - Int(distance)])
+    live.blocks -= 1
+  }
 
   private mutating func put(_ value: UInt64) {
     var value = value
@@ -24,15 +44,15 @@ struct TraceBuilder {
     if counts { chunks[chunks.count - 1].events += 1 }
   }
 
-  mutating func malloc(_ size: UInt64) { raw(size, 0); blocks += 1 }
-  mutating func calloc(_ size: UInt64) { raw(size, 1); blocks += 1 }
+  mutating func malloc(_ size: UInt64) { raw(size, 0); made(size) }
+  mutating func calloc(_ size: UInt64) { raw(size, 1); made(size) }
   mutating func aligned(_ size: UInt64, shift: UInt8) {
     raw(size, 2)
     chunks[chunks.count - 1].bytes.append(shift)
-    blocks += 1
+    made(size)
   }
-  mutating func realloc(_ distance: UInt64, _ size: UInt64) { raw(distance, 3); put(size); blocks += 1 }
-  mutating func free(_ distance: UInt64) { raw(distance, 4) }
+  mutating func realloc(_ distance: UInt64, _ size: UInt64) { raw(distance, 3); put(size); gone(distance); made(size) }
+  mutating func free(_ distance: UInt64) { raw(distance, 4); gone(distance) }
   mutating func thread(_ number: UInt64) {
     raw(number, 5, counts: false)
     threads = max(threads, UInt32(number) + 1)
@@ -51,7 +71,7 @@ struct TraceBuilder {
     func header(_ hash: UInt64) -> Data {
       var header = Data("KATRACE\n".utf8)
       for word in [1, 512, flags, threads] as [UInt32] { append(word, to: &header) }
-      for word in [events, blocks, 0, 0, UInt64(chunks.count), UInt64(512 + body.count), hash] {
+      for word in [events, blocks, peakLiveBytes ?? live.mostBytes, peakLiveBlocks ?? live.mostBlocks, UInt64(chunks.count), UInt64(512 + body.count), hash] {
         append(word, to: &header)
       }
       header.append(contentsOf: note.utf8)

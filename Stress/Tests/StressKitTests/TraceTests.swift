@@ -95,6 +95,31 @@ private func fault(_ data: Data) -> TraceFault? {
     #expect(fault(builder.data())?.offset == offset, "\(String(describing: fault(builder.data())))")
   }
 
+  @Test func `what the header says of threads and live blocks must be so`() {
+    var builder = TraceBuilder()
+    builder.malloc(100)
+    builder.malloc(50)
+    builder.free(1)
+    #expect(fault(builder.data()) == nil)
+    builder.peakLiveBytes = 149
+    #expect(fault(builder.data())?.offset == 40)
+    builder.peakLiveBytes = nil
+    builder.peakLiveBlocks = 1
+    #expect(fault(builder.data())?.offset == 48)
+    builder.peakLiveBlocks = nil
+    builder.threads = 60_000
+    #expect(fault(builder.data())?.offset == 20)
+  }
+
+  @Test func `a note cannot speak to the terminal`() throws {
+    var builder = TraceBuilder()
+    builder.malloc(1)
+    builder.note = "a\u{1B}[2Jb\n"
+    let trace = try Trace(data: builder.data())
+    defer { trace.unmap() }
+    #expect(trace.header.note == "a?[2Jb?")
+  }
+
   @Test(arguments: [false, true])
   func `a replay of many threads finds every block as it was left`(_ serial: Bool) throws {
     for seed in 0..<10 {

@@ -66,4 +66,7 @@ void cs_crash_install(void);
 uint64_t cs_resident_bytes(void);
 uint64_t cs_peak_resident_bytes(void);
 
+/// From now on the end of the process that started this one, however it ends, is the end of this one.
+void cs_end_with_parent(void);
+
 #endif

@@ -4,15 +4,13 @@ import Foundation
 enum Output {
   static func print(_ text: String) { FileHandle.standardOutput.write(Data(text.utf8)) }
 
-  /// Refuses, before a long run, a place where nothing can be written.
+  /// Refuses, before a long run, a place where nothing can be written, by trying: what was there stays as it was.
   static func checkWritable(_ path: String) throws {
-    let folder = URL(fileURLWithPath: path).deletingLastPathComponent().path
-    var isFolder: ObjCBool = false
-    if FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) {
-      guard !isFolder.boolValue, FileManager.default.isWritableFile(atPath: path) else { throw cannotWrite(path) }
-    } else {
-      guard FileManager.default.isWritableFile(atPath: folder) else { throw cannotWrite(path) }
-    }
+    let isThere = access(path, F_OK) == 0
+    let file = open(path, O_WRONLY | (isThere ? 0 : O_CREAT | O_EXCL), 0o666)
+    guard file >= 0 else { throw cannotWrite(path) }
+    close(file)
+    if !isThere { unlink(path) }
   }
 
   /// The whole file or nothing.
@@ -32,7 +30,7 @@ enum ByteCount {
     guard let last = text.last else { return nil }
     let shift = shifts[Character(last.lowercased())]
     let digits = shift == nil ? Substring(text) : text.dropLast()
-    guard let number = Int(digits), number >= 0 else { return nil }
+    guard digits.allSatisfy(\.isNumber), let number = Int(digits) else { return nil }
     let (bytes, overflow) = number.multipliedReportingOverflow(by: 1 << (shift ?? 0))
     return overflow ? nil : bytes
   }

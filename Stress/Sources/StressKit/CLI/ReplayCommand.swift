@@ -1,4 +1,5 @@
 import ArgumentParser
+import CStress
 import Foundation
 
 struct ReplayCommand: ParsableCommand {
@@ -25,7 +26,11 @@ struct ReplayCommand: ParsableCommand {
     if child { return try runChild() }
     if let json { try Output.checkWritable(json) }
     // All traces are looked at before the first is replayed: a bad one is refused at once.
-    let headers = try traces.map { try Self.load($0).header }
+    let headers = try traces.map { file in
+      let header = try Self.load(file).header
+      try Self.checkFits(header, file)
+      return header
+    }
     var reports: [ReplayReport] = []
     for (file, header) in zip(traces, headers) {
       let report = try replay(file, header)
@@ -56,6 +61,7 @@ struct ReplayCommand: ParsableCommand {
   }
 
   private func runChild() throws {
+    cs_end_with_parent()
     let trace = try Self.load(traces[0])
     guard let name = AllocatorName(rawValue: on ?? "") else { throw Exit.badArgument("--child needs --on") }
     var options = RunOptions()
@@ -68,6 +74,15 @@ struct ReplayCommand: ParsableCommand {
   private var command: String {
     (["kstress replay --rounds \(rounds)"] + (serial ? ["--serial"] : []) + (mode.map { ["--mode \($0)"] } ?? [])
       + (on.map { ["--on \($0)"] } ?? []) + traces).joined(separator: " ")
+  }
+
+  /// Refuses a trace that keeps more live than there is memory: a replay touches all of it.
+  private static func checkFits(_ header: TraceHeader, _ file: String) throws {
+    let memory = ProcessInfo.processInfo.physicalMemory
+    guard UInt64(header.peakLiveBytes) <= memory else {
+      let (live, there) = (header.peakLiveBytes >> 20, memory >> 20)
+      throw Exit(status: 65, message: "\(file): byte 40: \(live) MiB live at most; this machine has \(there) MiB")
+    }
   }
 
   static func load(_ file: String) throws -> Trace {

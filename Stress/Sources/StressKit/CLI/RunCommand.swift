@@ -40,7 +40,7 @@ struct RunCommand: ParsableCommand {
   func checkedOptions() throws -> RunOptions {
     var options = RunOptions()
     guard seconds.isFinite, seconds > 0, seconds <= 1e6 else {
-      throw Exit.badArgument("--seconds takes a positive number, not \(seconds.brief)")
+      throw Exit.badArgument("--seconds takes a positive number up to 1000000, not \(seconds.brief)")
     }
     options.seconds = seconds
     options.threads = threads ?? max(4, 2 * Int(cs_cpu_count()))

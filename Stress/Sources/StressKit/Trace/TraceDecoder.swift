@@ -7,8 +7,13 @@ struct TraceDecoder {
   private let bytes: UnsafeRawBufferPointer
   private let header: TraceHeader
   private let events: MappedArray<TraceEvent>
-  /// Whether a block is live, by its number.
-  private let live: MappedArray<Bool>
+  /// 1 + the bytes of a block that is live, by its number; 0: it is not.
+  private let live: MappedArray<UInt64>
+  private var liveBytes: UInt64 = 0
+  private var liveBlocks = 0
+  private var peakLiveBytes: UInt64 = 0
+  private var peakLiveBlocks = 0
+  private var threads = 1
   private var offset = TraceHeader.byteCount
   private var made = 0
   private var blocks = 0
@@ -41,6 +46,9 @@ struct TraceDecoder {
     try check(chunks, header.chunks, 56, "chunks")
     try check(made, header.events, 24, "events")
     try check(blocks, header.blocks, 32, "blocks")
+    try check(threads, header.threads, 20, "threads")
+    try check(Int(clamping: peakLiveBytes), header.peakLiveBytes, 40, "live bytes at most")
+    try check(peakLiveBlocks, header.peakLiveBlocks, 48, "live blocks at most")
   }
 
   private mutating func decodeChunk() throws(TraceFault) {
@@ -94,6 +102,7 @@ struct TraceDecoder {
         throw TraceFault(offset: start, what: "thread \(value) of \(header.threads)")
       }
       thread = UInt16(value)
+      threads = max(threads, Int(value) + 1)
     default:
       throw TraceFault(offset: start, what: "unknown operation \(number & 7)")
     }
@@ -110,18 +119,24 @@ struct TraceDecoder {
       TraceEvent(
         size: Int(size), block: UInt32(blocks), previous: previous, thread: thread, operation: operation,
         alignmentShift: shift), start)
-    live[blocks] = true
+    live[blocks] = size + 1
     blocks += 1
+    liveBytes += size
+    liveBlocks += 1
+    peakLiveBytes = max(peakLiveBytes, liveBytes)
+    peakLiveBlocks = max(peakLiveBlocks, liveBlocks)
   }
 
   /// The number of the live block that lies `distance` allocations back; it is not live afterwards.
-  private func take(_ distance: UInt64, _ start: Int) throws(TraceFault) -> UInt32 {
+  private mutating func take(_ distance: UInt64, _ start: Int) throws(TraceFault) -> UInt32 {
     guard distance >= 1, distance <= UInt64(blocks) else {
       throw TraceFault(offset: start, what: "a block \(distance) allocations back, of \(blocks)")
     }
     let block = blocks - Int(distance)
-    guard live[block] else { throw TraceFault(offset: start, what: "block \(block) is freed twice") }
-    live[block] = false
+    guard live[block] > 0 else { throw TraceFault(offset: start, what: "block \(block) is freed twice") }
+    liveBytes -= live[block] - 1
+    liveBlocks -= 1
+    live[block] = 0
     return UInt32(block)
   }
 

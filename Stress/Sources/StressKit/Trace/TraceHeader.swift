@@ -73,7 +73,9 @@ struct TraceHeader: Codable, Equatable, Sendable {
     peakLiveBytes = try count(40, "live bytes", atMost: 1 << 62)
     peakLiveBlocks = try count(48, "live blocks", atMost: size)
     chunks = try count(56, "chunks", atMost: size)
-    note = String(decoding: bytes[Self.noteOffset..<Self.byteCount].prefix { $0 != 0 }, as: UTF8.self)
+    // It is printed: nothing in it may speak to the terminal.
+    let text = bytes[Self.noteOffset..<Self.byteCount].prefix { $0 != 0 }
+    note = String(decoding: text.map { $0 < 0x20 || $0 == 0x7F ? 0x3F : $0 }, as: UTF8.self)
   }
 }
 
