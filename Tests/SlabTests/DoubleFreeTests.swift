@@ -44,6 +44,23 @@ import Testing
     #expect(said(end).contains("double free"))
   }
 
+  #if DEBUG
+    @Test func `is found at once in debug builds where the first copy lies on top or in its slab`() async {
+      for drains in [false, true] {
+        let end = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
+          [drains = drains as Bool] in
+          let heap = try cachingHeap()
+          let blocks = (0..<3).map { _ in heap.allocate(size: 64)! }
+          heap.deallocate(blocks[0], size: 64)
+          if drains { heap.drain() }
+          heap.deallocate(blocks[0], size: 64)
+          exit(0)
+        }
+        #expect(said(end).contains("double free"))
+      }
+    }
+  #endif
+
   @Test func `of pages is found when they leave the stack`() async {
     let end = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
       let heap = try cachingHeap()

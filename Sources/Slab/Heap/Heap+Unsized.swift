@@ -184,7 +184,7 @@ extension HeapState {
   /// Whether the object is free in its slab, or lies on top of the current CPU's stack. The owner of a live object knows
   /// that neither is so: a stack shows only what was freed, however others move it meanwhile. The one exception is a drain,
   /// which has returned the pointers to their slabs before it lowers the top; its gate says so.
-  fileprivate func isKnownFree(_ address: UInt64, _ sizeClass: SizeClass) -> Bool {
+  func isKnownFree(_ address: UInt64, _ sizeClass: SizeClass) -> Bool {
     let info = info(StackIndex(sizeClass))
     guard let region = pages(containing: address) else { return false }
     let table = SlabTable(of: region)

@@ -66,8 +66,9 @@ public struct Heap: Sendable, Equatable {
 
   /// Frees a block, given the size and alignment that it was allocated with, or any size up to its usable one.
   ///
-  /// A wrong size or alignment is a violation: reported and trapped in debug builds, undefined otherwise. Freeing twice
-  /// and foreign pointers are trapped at the latest when the block leaves the CPU's cache. O(1) but for flushes.
+  /// A wrong size or alignment is a violation: reported and trapped in debug builds, undefined otherwise. A foreign pointer is
+  /// trapped at the latest when it leaves the CPU's cache. So is a block freed twice, unless it is allocated again before:
+  /// then it has two owners. O(1) but for flushes.
   ///
   /// > Safety: `block` is a live block of this heap, and is not used afterwards.
   @inlinable @inline(__always)
@@ -161,12 +162,13 @@ public struct Heap: Sendable, Equatable {
     state.deallocateLarge(address, expected: HeapState.largeUsableSize(size))
   }
 
-  /// Traps where `block` is no object of `sizeClass`; true otherwise, for `assert`.
+  /// Traps where `block` is no object of `sizeClass`, or known to be free; true otherwise, for `assert`.
   @usableFromInline @inline(never)
   func isObject(_ block: UnsafeMutableRawPointer, _ sizeClass: SizeClass) -> Bool {
     let address = UInt64(UInt(bitPattern: block))
     guard let state = existingState, let kind = state.kind(of: address) else { Misuse.foreignFree.trap(at: address) }
     if kind != .object(sizeClass) && !state.isRelabelled(address) { Misuse.wrongLayout.trap(at: address) }
+    if state.isKnownFree(address, sizeClass) { Misuse.doubleFree.trap(at: address) }
     return true
   }
 }

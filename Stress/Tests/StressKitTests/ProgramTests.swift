@@ -14,8 +14,10 @@ private struct Ended {
 private let products = URL(fileURLWithPath: CommandLine.arguments[0]).resolvingSymlinksInPath()
   .deletingLastPathComponent()
 
+/// `kibibytes` limits its address space.
 private func program(
-  _ arguments: [String], interruptAfter seconds: Double? = nil, environment: [String: String] = [:]
+  _ arguments: [String], interruptAfter seconds: Double? = nil, environment: [String: String] = [:],
+  addressSpace kibibytes: Int? = nil
 ) throws -> Ended {
   let process = Process()
   let folder = FileManager.default.temporaryDirectory.appendingPathComponent("kstress-\(UUID().uuidString)")
@@ -25,6 +27,11 @@ private func program(
   for file in [output, errors] { _ = FileManager.default.createFile(atPath: file.path, contents: nil) }
   process.executableURL = products.appendingPathComponent("kstress")
   process.arguments = arguments
+  if let kibibytes {
+    let command = "ulimit -v \(kibibytes); exec \"$0\" \"$@\""
+    process.arguments = ["-c", command, products.appendingPathComponent("kstress").path] + arguments
+    process.executableURL = URL(fileURLWithPath: "/bin/bash")
+  }
   process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
   process.standardOutput = try FileHandle(forWritingTo: output)
   process.standardError = try FileHandle(forWritingTo: errors)
@@ -61,6 +68,16 @@ private func program(
     #expect(ended.output.isEmpty)
     #expect(ended.errors.hasPrefix("kstress: "))
     #expect(ended.errors.split(separator: "\n", omittingEmptySubsequences: false).count == 2, "\(ended.errors)")
+  }
+
+  @Test func `a run that has too little address space is refused before it begins`() throws {
+    for (kibibytes, threads) in [(500_000, 4), (3_000_000, 4), (4_000_000, 200)] {
+      let ended = try program(["--seconds", "1", "--threads", "\(threads)"], addressSpace: kibibytes)
+      #expect(ended.status == 69, "\(ended.errors)")
+      #expect(ended.errors.hasPrefix("kstress: the address space is limited to \(kibibytes >> 10) MiB"))
+    }
+    let ended = try program(["--seconds", "0.2", "--scenario", "churn"], addressSpace: 3_300_000)
+    #expect(ended.status == 0, "\(ended.errors)")
   }
 
   @Test func `a trace that keeps more live than there is memory is not replayed`() throws {

@@ -71,7 +71,10 @@ struct TraceBuilder {
     func header(_ hash: UInt64) -> Data {
       var header = Data("KATRACE\n".utf8)
       for word in [1, 512, flags, threads] as [UInt32] { append(word, to: &header) }
-      for word in [events, blocks, peakLiveBytes ?? live.mostBytes, peakLiveBlocks ?? live.mostBlocks, UInt64(chunks.count), UInt64(512 + body.count), hash] {
+      for word in [
+        events, blocks, peakLiveBytes ?? live.mostBytes, peakLiveBlocks ?? live.mostBlocks, UInt64(chunks.count),
+        UInt64(512 + body.count), hash,
+      ] {
         append(word, to: &header)
       }
       header.append(contentsOf: note.utf8)

@@ -56,10 +56,13 @@ struct ScratchResult: Sendable {
   var failure: String?
   /// Blocks that were allocated, checked and given back.
   var blocks = 0
+  /// Heaps that could not be made because the address space is limited.
+  var refused = 0
 
   mutating func add(_ other: Self) {
     failure = failure ?? other.failure
     blocks += other.blocks
+    refused += other.refused
   }
 }
 

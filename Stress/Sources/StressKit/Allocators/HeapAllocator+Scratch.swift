@@ -17,12 +17,15 @@ extension HeapAllocator {
     var modes: [BindingMode?] = [heap.mode]
     if mixesModes { modes = [.rseq, .thread, .shared].shuffled(using: &random).suffix(1 + random.below(3)) }
     var scratch: [Heap] = []
+    var result = ScratchResult()
     do {
       for mode in modes { scratch.append(try Self.makeScratchHeap(mode, nodes: 1 + random.below(4))) }
+      result = Self.exerciseOnThreads(scratch, seed: seed)
+    } catch AllocError.outOfMemory where AddressSpace.limit != nil {
+      result.refused = 1
     } catch {
-      return ScratchResult(failure: "a new heap: \(error)")
+      result.failure = "a new heap: \(error)"
     }
-    var result = Self.exerciseOnThreads(scratch, seed: seed)
     // Half of the heaps end without a trim.
     let trims = random.once(in: 2)
     for heap in scratch where result.failure == nil { result.failure = Self.end(heap, trims: trims) }

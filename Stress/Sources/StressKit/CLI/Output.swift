@@ -35,3 +35,23 @@ enum ByteCount {
     return overflow ? nil : bytes
   }
 }
+
+/// The limit on this process's address space (`ulimit -v`).
+enum AddressSpace {
+  /// In bytes; `nil`: none.
+  static var limit: UInt64? {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_AS.rawValue), &limit) == 0, limit.rlim_cur != .max else { return nil }
+    return UInt64(limit.rlim_cur)
+  }
+
+  /// Refuses a run that would have to end in the middle: books, heaps and the stacks of threads need room. Libdispatch would wait
+  /// for ever for the threads that it cannot make.
+  static func check(threads: Int) throws {
+    let needed = 3 << 30 + UInt64(threads) << 24
+    guard let limit, limit < needed else { return }
+    let (there, wanted) = (limit >> 20, needed >> 20)
+    throw Exit(
+      status: 69, message: "the address space is limited to \(there) MiB (ulimit -v); the run needs \(wanted) MiB")
+  }
+}

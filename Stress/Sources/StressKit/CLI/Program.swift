@@ -32,6 +32,12 @@ public enum Program {
     exit(status == .validationFailure ? 64 : status.rawValue)
   }
 
+  /// Ends the program at once, from any thread, where the machine does not give the program itself what it needs.
+  static func lacks(_ what: String) -> Never {
+    complain("the machine does not offer \(what); is its address space limited (ulimit -v)?")
+    _exit(69)
+  }
+
   static func complain(_ message: String) {
     FileHandle.standardError.write(Data("kstress: \(message)\n".utf8))
   }

@@ -27,6 +27,7 @@ struct RunCommand: ParsableCommand {
     let options = try checkedOptions()
     if let json { try Output.checkWritable(json) }
     guard let name = AllocatorName(rawValue: options.allocator) else { throw Exit.badArgument("no allocator") }
+    try AddressSpace.check(threads: options.threads)
     cs_crash_install()
     let report = try name.open(options, for: WatchedRun(options: options))
     Output.print(report.text)

@@ -67,6 +67,6 @@ enum Crew: Sendable {
         return nil
       }, work.toOpaque())
     pthread_attr_destroy(&attributes)
-    guard status == 0 else { fatalError("kstress: cannot create a thread: \(String(cString: strerror(status)))") }
+    if status != 0 { Program.lacks("another thread (\(String(cString: strerror(status))))") }
   }
 }

@@ -17,6 +17,7 @@ extension Worker {
     ledger.allocated += result.blocks
     ledger.freed += result.blocks
     ledger.blocksChecked += result.blocks
+    ledger.refused += result.refused
     tick()
   }
 }

@@ -13,7 +13,7 @@ struct MappedArray<Element: BitwiseCopyable>: @unchecked Sendable {
   init(count: Int) {
     self.count = count
     let bytes = max(1, count * MemoryLayout<Element>.stride)
-    guard let pages = cs_map(bytes) else { fatalError("kstress: no memory for \(bytes) bytes of books") }
+    guard let pages = cs_map(bytes) else { Program.lacks("\(bytes) bytes for the books") }
     base = pages.bindMemory(to: Element.self, capacity: count)
   }
 

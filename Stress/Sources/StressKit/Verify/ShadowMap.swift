@@ -96,7 +96,7 @@ struct ShadowMap: Sendable {
   }
 
   private func newLeaf(_ slot: UnsafeMutablePointer<UInt64>) -> UInt64 {
-    guard let pages = cs_map(Self.leafWords * 8) else { fatalError("kstress: no address space for the shadow map") }
+    guard let pages = cs_map(Self.leafWords * 8) else { Program.lacks("address space for the shadow map") }
     let mine = UInt64(UInt(bitPattern: pages))
     // (A) release, by the compare-exchange: publishes the leaf; the loser of a race gives its own back.
     let found = cs_compare_exchange(slot, 0, mine)
