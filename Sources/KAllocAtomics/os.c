@@ -103,8 +103,8 @@ static void without_signals(void (*change)(const void *, size_t), const void *ad
 void ka_os_blocks_begin(void *address, size_t bytes) { without_signals(__lsan_register_root_region, address, bytes); }
 void ka_os_blocks_end(void *address, size_t bytes) { without_signals(__lsan_unregister_root_region, address, bytes); }
 #else
-void ka_os_blocks_begin(void *address, size_t bytes) {}
-void ka_os_blocks_end(void *address, size_t bytes) {}
+void ka_os_blocks_begin(void *address, size_t bytes) { (void)address, (void)bytes; }
+void ka_os_blocks_end(void *address, size_t bytes) { (void)address, (void)bytes; }
 #endif
 
 /// The bits of the kernel's own CPU masks. Where even those are unknown, the most that Linux is built for.
