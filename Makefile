@@ -22,7 +22,7 @@ test: ## Run every test and every check
 	@Scripts/test $(STEPS)
 
 ##@ Slower tests
-.PHONY: test-tsan test-asan test-valgrind model proof
+.PHONY: test-tsan test-asan test-valgrind model proof fuzz
 test-tsan: ## Run the tests under ThreadSanitizer
 	@Scripts/bootstrap build
 	@Scripts/test-sanitizer thread
@@ -54,6 +54,10 @@ proof: ## Stop threads for good, abort sequences in storms, signals and fork bes
 	@Malloc/link build
 	@swift build --package-path Proof -c release
 	@Proof/.build/release/kproof all $(ARGS)
+
+fuzz: ## Run programs that libFuzzer makes up beside a naive oracle (SECONDS=60, ARGS=…)
+	@Scripts/bootstrap build
+	@Fuzz/fuzz $(SECONDS) $(ARGS)
 
 ##@ Speed
 .PHONY: bench bench-quick bench-build bench-frontends
@@ -95,7 +99,7 @@ bootstrap-bench: ## Install the allocators that the benchmarks compare with
 	@Scripts/bootstrap build bench
 
 clean: ## Remove everything that was built
-	rm -rf build .build* Stress/.build* Benchmarks/.build* Malloc/.build* Model/.build* Proof/.build*
+	rm -rf build .build* Stress/.build* Benchmarks/.build* Malloc/.build* Model/.build* Proof/.build* Fuzz/.build*
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } \
