@@ -55,6 +55,8 @@ extension Interpreter {
   ) {
     let computed = Heap.usableSize(size: size, alignment: alignment)
     require(usable == nil || usable == computed, "\(what): \(usable!) bytes usable, computed \(computed ?? -1)")
+    let expected = classBytes(size: size, alignment: alignment)
+    require(expected == nil || expected == computed, "\(what): \(computed ?? -1) bytes usable, not \(expected!)")
     oracle.add(
       Live(
         address: UInt(bitPattern: memory), size: size, usable: usable ?? computed!, alignment: alignment, heap: heap,

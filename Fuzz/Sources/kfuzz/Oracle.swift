@@ -97,3 +97,16 @@ func requireZero(_ memory: UnsafeMutableRawPointer, _ range: Range<Int>, _ what:
     fail("\(what): byte \(offset) of those asked for zeroed is not zero")
   }
 }
+
+/// The smallest class of at least `size` bytes in a multiple of `alignment`, counted up; `nil`: no class serves that.
+func classBytes(size: Int, alignment: Int) -> Int? {
+  let padded = (size + alignment - 1) / alignment * alignment
+  guard padded <= 32 * 1024, alignment <= 4096 else { return nil }
+  var (bytes, step) = (16, 16)
+  while bytes < padded {
+    bytes += step
+    // Four classes per doubling.
+    if bytes > 128, bytes == step * 8 { step *= 2 } else if bytes == 128 { step = 32 }
+  }
+  return bytes
+}
