@@ -117,7 +117,7 @@ extension Interpreter {
       }
       addResized(block, old, newSize, newAlignment, what)
     } catch {
-      let staysPossible = old.address % UInt(newAlignment) == 0
+      let staysPossible = old.alignment == newAlignment
       require(!(staysPossible && newSize <= old.usable), "\(what): a shrink was refused with \(error)")
       requireMayRefuse(error, tested, flags, what)
       oracle.putBack(old, what)
@@ -129,12 +129,8 @@ extension Interpreter {
     _ block: UnsafeMutableRawBufferPointer, _ old: Live, _ newSize: Int, _ newAlignment: Int, _ what: String
   ) {
     let memory = block.baseAddress!
-    // A known gap (ARCHITECTURE; Corpus/object-kept-for-a-run): a kept object may answer with the count of a run, or a run
-    // with an object's. It goes on by its old layout.
-    let wasObject = classBytes(size: old.size, alignment: old.alignment) != nil
-    let isSameKind = wasObject == (classBytes(size: newSize, alignment: newAlignment) != nil)
-    let isKept = !isSameKind && memory == old.pointer && block.count == old.usable
-    if !isKept, block.count == Heap.usableSize(size: newSize, alignment: newAlignment) {
+    // Corpus/object-kept-for-a-run: a kept object once answered with the count of a run, and was then freed as one.
+    if block.count == Heap.usableSize(size: newSize, alignment: newAlignment) {
       return add(memory, block.count, newSize, newAlignment, old.heap, what)
     }
     require(memory == old.pointer && block.count == old.usable && newSize <= old.usable, "\(what): answers \(block)")

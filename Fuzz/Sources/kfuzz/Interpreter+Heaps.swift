@@ -111,7 +111,7 @@ extension Interpreter {
       if flags.contains(.zero) { requireZero(block.baseAddress!, common..<block.count, what) }
       addResized(block, old, size, newAlignment, what)
     } catch {
-      let shrinks = size <= old.size && old.alignment >= newAlignment
+      let shrinks = size <= old.size && old.alignment == newAlignment
       require(!shrinks, "\(what): a shrink was refused with \(error)")
       requireMayRefuse(error, tested, flags, what)
       oracle.putBack(old, what)

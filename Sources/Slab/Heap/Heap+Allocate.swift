@@ -127,8 +127,8 @@ extension Heap {
   /// The first min(`size`, `newSize`) bytes are kept. With `.zero` every byte behind the old usable ones is zero; bytes
   /// between `size` and the old usable size are the caller's to have kept zero (KAlloc's allocators do).
   /// - Returns: the block with all its usable bytes.
-  /// - Throws: as `allocate`; the old block is then valid and unchanged. Shrinking never throws: a block that cannot be
-  ///   had smaller stays as it is.
+  /// - Throws: as `allocate`; the old block is then valid and unchanged. Shrinking never throws while the alignment stays: a
+  ///   block that cannot be had smaller stays as it is.
   ///
   /// > Safety: `block` is a live block of this heap with that size and alignment; where the result has another address,
   /// > `block` is not used afterwards.
@@ -170,7 +170,11 @@ extension Heap {
       size: newSize, alignment: newAlignment, flags: flags.subtracting(.zero), node: node)
     guard case .success(let target) = unsafe result else {
       // A smaller block that cannot be had is no failure: the old one serves, unless it lies wrongly.
-      guard aligned, !moves, newSize <= usable else { return unsafe result }
+      // Nor where it would pass for one of the new layout: that is an object and this a run, or the other way round.
+      let isObject = SizeClass(size: size, alignment: alignment) != nil
+      let passes = Heap.usableSize(size: newSize, alignment: newAlignment) == usable
+      let wouldBeObject = SizeClass(size: newSize, alignment: newAlignment) != nil
+      guard aligned, !moves, newSize <= usable, !passes || isObject == wouldBeObject else { return unsafe result }
       return unsafe .success(UnsafeMutableRawBufferPointer(start: block, count: usable))
     }
     unsafe target.baseAddress!.copyMemory(from: block, byteCount: min(min(size, usable), target.count))
