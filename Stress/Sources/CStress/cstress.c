@@ -42,6 +42,11 @@ bool cs_pin(int index) {
   return pthread_setaffinity_np(pthread_self(), sizeof chosen, &chosen) == 0;
 }
 
+int cs_cpu(void) {
+  int cpu = sched_getcpu();
+  return cpu < 0 ? 0 : cpu;
+}
+
 uint32_t cs_turn(void) {
   static _Thread_local uint32_t turns;
   return ++turns;

@@ -58,7 +58,10 @@ private func program(
     ],
     65: ["replay /etc/passwd"],
     66: ["replay /dev/null", "replay /nonexistent", "replay /", "list /nonexistent"],
-    73: ["--json /nonexistent/report", "--json /", "--json /sys/report"],
+    73: [
+      "--json /nonexistent/report", "--json /", "--json /sys/report",
+      "--html /nonexistent/page", "--html /", "--html /sys/page",
+    ],
   ]
 
   @Test(arguments: badInput.flatMap { status, lines in lines.map { ($0, status) } })

@@ -50,6 +50,9 @@ int cs_cpu_count(void);
 /// False where the system refuses.
 bool cs_pin(int index);
 
+/// The CPU that the calling thread is on.
+int cs_cpu(void);
+
 /// How often the calling thread has asked, this time included.
 uint32_t cs_turn(void);
 

@@ -37,6 +37,9 @@ protocol AllocatorUnderTest: Sendable {
   func validate() -> String?
   func traffic() -> AllocatorTraffic?
 
+  /// Its memory and caches at this moment, while others work; `nil` where unknown.
+  func levels() -> AllocatorLevels?
+
   /// Creates a heap beside this one, uses it from several threads, and destroys it.
   func exerciseScratchHeap(seed: UInt64) -> ScratchResult
   /// Whether there can be more heaps than one.
@@ -64,6 +67,17 @@ struct ScratchResult: Sendable {
     blocks += other.blocks
     refused += other.refused
   }
+}
+
+/// How much there is of what, at one moment.
+struct AllocatorLevels: Equatable, Sendable {
+  /// Bytes.
+  var live = 0
+  var committed = 0
+  /// Free aligned runs of 2^order pages.
+  var freePagesByOrder: [Int] = []
+  /// By CPU: operations that its cache has not served. Empty where caches are not those of CPUs.
+  var missesByCPU: [Int] = []
 }
 
 /// Counts that only the allocator knows. Differences of two of them describe a run.
@@ -118,6 +132,7 @@ extension AllocatorUnderTest {
   func setLimit(_ bytes: Int) {}
   func validate() -> String? { nil }
   func traffic() -> AllocatorTraffic? { nil }
+  func levels() -> AllocatorLevels? { nil }
   func exerciseScratchHeap(seed: UInt64) -> ScratchResult { ScratchResult() }
   var makesScratchHeaps: Bool { false }
 }

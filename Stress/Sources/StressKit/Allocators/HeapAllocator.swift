@@ -61,4 +61,13 @@ struct HeapAllocator: AllocatorUnderTest {
       magazineMisses: statistics.refills + statistics.flushes + statistics.shared,
       remoteFrees: statistics.remoteFrees, aborts: statistics.aborts)
   }
+
+  func levels() -> AllocatorLevels? {
+    let statistics = heap.statistics()
+    var levels = AllocatorLevels(live: statistics.liveBytes, committed: statistics.committedBytes)
+    let free = statistics.pages.freeByOrder
+    levels.freePagesByOrder = free.indices.map { free[$0] }
+    if heap.mode == .rseq { levels.missesByCPU = (0..<heap.cacheCount).map { heap.cacheStatistics($0).misses } }
+    return levels
+  }
 }

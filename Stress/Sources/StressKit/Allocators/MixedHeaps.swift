@@ -96,5 +96,13 @@ struct MixedHeaps: AllocatorUnderTest {
   func traffic() -> AllocatorTraffic? {
     all.compactMap { $0.traffic() }.reduce(nil) { sum, one in sum.map { $0 + one } ?? one }
   }
+  func levels() -> AllocatorLevels? {
+    all.compactMap { $0.levels() }.reduce(into: AllocatorLevels(freePagesByOrder: .init(repeating: 0, count: 10))) {
+      $0.live += $1.live
+      $0.committed += $1.committed
+      for order in $1.freePagesByOrder.indices { $0.freePagesByOrder[order] += $1.freePagesByOrder[order] }
+    }
+  }
+
   func exerciseScratchHeap(seed: UInt64) -> ScratchResult { heaps.0.exerciseScratchHeap(seed: seed) }
 }

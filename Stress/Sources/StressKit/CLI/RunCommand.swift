@@ -19,19 +19,21 @@ struct RunCommand: ParsableCommand {
   @Option(help: "Soak for this many hours: all scenarios again and again, and memory that must stay flat.")
   var hours: Double?
   @Option(help: "Write the report as JSON to this file, too.") var json: String?
+  @Option(help: "Write the report with its graphs as a page of HTML to this file, too.") var html: String?
   @Option(help: "The allocator to run on: kalloc, mixed (heaps of all modes), or system (the C library).")
   var allocator = AllocatorName.fallback
     .rawValue
 
   mutating func run() throws {
     let options = try checkedOptions()
-    if let json { try Output.checkWritable(json) }
+    for file in [json, html].compactMap(\.self) { try Output.checkWritable(file) }
     guard let name = AllocatorName(rawValue: options.allocator) else { throw Exit.badArgument("no allocator") }
     try AddressSpace.check(threads: options.threads)
     cs_crash_install()
-    let report = try name.open(options, for: WatchedRun(options: options))
+    let report = try name.open(options, for: WatchedRun(options: options, samples: json != nil || html != nil))
     Output.print(report.text)
     if let json { try Output.write(try report.json(), to: json) }
+    if let html { try Output.write(Data(Page(report).text.utf8), to: html) }
     if report.outcome == .failed { report.failureLines.dropFirst().forEach(Program.complain) }
     // After a stall workers may still be inside the allocator: no destructor may run under them.
     if report.failures.contains(where: { $0.kind == .stalled }) { _exit(report.exitStatus) }

@@ -3,6 +3,8 @@ import CStress
 /// A run with its progress line and its answer to Ctrl-C.
 struct WatchedRun: AllocatorUse {
   let options: RunOptions
+  /// Whether to look at the memory while it runs.
+  let samples: Bool
 
   func callAsFunction(_ allocator: some AllocatorUnderTest) -> Report {
     let runner = Runner(allocator, options)
@@ -16,7 +18,10 @@ struct WatchedRun: AllocatorUse {
       return "\(seconds.fixed(1)) s\(total)\(round)  \(place.scenario) \(place.phase)/\(place.phases)"
         + "  \(runner.run.control.progress.grouped) operations" + (place.interrupted ? "  stopping" : "")
     }
-    let report = runner.makeRun()
+    let sampler = samples ? Sampler(runner) : nil
+    var report = runner.makeRun()
+    report.samples = sampler?.end()
+    report.machine = Machine.current
     progress.end()
     interrupt.end()
     return report

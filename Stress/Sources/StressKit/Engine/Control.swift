@@ -16,7 +16,28 @@ final class Control: Sendable {
   private let roundNumber = 3
   private let earlier = 4
 
-  deinit { words.unmap() }
+  /// Operations by worker and CPU, each written by its worker only. CPUs beyond the last share its words.
+  static let countedCPUs = 64
+  private let byCPU = MappedArray<UInt64>(count: maximumWorkers * countedCPUs)
+
+  deinit {
+    words.unmap()
+    byCPU.unmap()
+  }
+
+  /// One more operation of a worker, on the CPU that it is on now.
+  @inline(__always)
+  func countOnCPU(worker: Int) {
+    let word = byCPU.base + (worker * Self.countedCPUs + min(Int(cs_cpu()), Self.countedCPUs - 1))
+    cs_store_relaxed(word, cs_load_relaxed(word) &+ 1)
+  }
+
+  /// Operations of all workers so far on each CPU, up to the highest that any was on.
+  var operationsByCPU: [Int] {
+    var sums = [Int](repeating: 0, count: Self.countedCPUs)
+    for index in 0..<byCPU.count { sums[index % Self.countedCPUs] += Int(cs_load_relaxed(byCPU.base + index)) }
+    return Array(sums.prefix((sums.lastIndex { $0 > 0 } ?? -1) + 1))
+  }
 
   private func word(_ index: Int) -> UnsafeMutablePointer<UInt64> {
     precondition(index < words.count / Self.stride)

@@ -204,5 +204,8 @@ final class Worker<Tested: AllocatorUnderTest>: @unchecked Sendable {
   }
 
   @inline(__always)
-  func tick() { run.control.setProgress(worker: index, ledger.operations) }
+  func tick() {
+    run.control.setProgress(worker: index, ledger.operations)
+    run.control.countOnCPU(worker: index)
+  }
 }

@@ -1,3 +1,4 @@
+import Foundation
 import Histogram
 
 /// How long the allocator's calls took, in nanoseconds, including one reading of the clock.
@@ -36,6 +37,14 @@ struct Latency: Sendable {
     var p99: UInt64
     var p9999: UInt64
     var max: UInt64
+    /// How many calls took how long: four buckets to a doubling of the nanoseconds, empty ones left out.
+    var buckets: [Bucket] = []
+
+    struct Bucket: Codable, Equatable, Sendable {
+      /// Nanoseconds, up to the next quarter of a doubling.
+      var from: Double
+      var count: UInt64
+    }
 
     init(_ histogram: Histogram<UInt64>) {
       count = histogram.totalCount
@@ -43,6 +52,16 @@ struct Latency: Sendable {
       p99 = count == 0 ? 0 : histogram.valueAtPercentile(99)
       p9999 = count == 0 ? 0 : histogram.valueAtPercentile(99.99)
       max = count == 0 ? 0 : histogram.maxRecorded
+      var counts: [Int: UInt64] = [:]
+      for step in histogram.recordedValues() {
+        counts[Self.bucket(step.value), default: 0] += UInt64(step.count)
+      }
+      buckets = counts.sorted { $0.key < $1.key }.map { Bucket(from: exp2(Double($0.key) / 4), count: $0.value) }
+    }
+
+    /// The number of the quarter doubling that holds `nanoseconds`.
+    static func bucket(_ nanoseconds: UInt64) -> Int {
+      Int((log2(Double(Swift.max(nanoseconds, 1))) * 4 + 1e-9).rounded(.down))
     }
   }
 }

@@ -43,6 +43,9 @@ struct Report: Codable, Sendable {
   var committedAtEnd: Int?
   var bytesTrimmed = 0
   var peakResidentBytes: UInt64 = 0
+  /// What was seen while it ran, and on what it ran; for the page and the JSON report.
+  var samples: [Sample]?
+  var machine: Machine?
   /// Memory over the rounds of a soak.
   var soak: Soak?
   var failures: [Failure] = []
