@@ -83,6 +83,68 @@ import Testing
     }
   }
 
+  @Test func `of idle CPUs leave those alone that work`() throws {
+    guard ct_cpu_count() > 1 else { return }
+    try withHeap { heap in
+      let state = try heap.state().get()
+      guard state.caches else { return }
+      let info = state.info(StackIndex(SizeClass(holding: 64)))
+      let idleIndex = Counter()
+      let steps = Counter()
+      onThreads(2) { thread in
+        _ = ct_pin(Int32(thread))
+        heap.deallocate(heap.allocate(size: 64)!, size: 64)
+        let own = LocalCache(state)!.index
+        func fill(_ index: Int) -> Int { state.region(index).fill(info) }
+        if thread == 0 {
+          idleIndex.value = own
+          steps.add()
+          // In `thread` mode the region is this thread's until it ends.
+          #expect(steps.wait(for: 2))
+          return
+        }
+        #expect(steps.wait(for: 1))
+        let idle = idleIndex.value
+        #expect(!heap.drainIdle())
+        #expect(fill(idle) > 0)
+        let block = heap.allocate(size: 64)!
+        #expect(!heap.drainIdle())
+        #expect(fill(idle) == 0)
+        #expect(fill(own) > 0)
+        heap.deallocate(block, size: 64)
+        // The caller's is no exception, and what is empty already counts as idle.
+        #expect(!heap.drainIdle())
+        #expect(heap.drainIdle())
+        #expect(fill(own) == 0)
+        #expect(heap.statistics().cachedObjects == 0)
+        steps.add()
+      }
+    }
+  }
+
+  @Test func `of idle CPUs happen in passing, once in a second`() throws {
+    guard ct_cpu_count() > 1 else { return }
+    try withHeap(mode: .rseq) { heap in
+      let state = try heap.state().get()
+      guard state.mode == .rseq else { return }
+      let info = state.info(StackIndex(SizeClass(holding: 64)))
+      let index = Counter()
+      onOneCPU(0) {
+        heap.deallocate(heap.allocate(size: 64)!, size: 64)
+        index.value = LocalCache(state)!.index
+      }
+      onOneCPU(1) {
+        let idle = state.region(index.value)
+        let pages = state.pages(NodeIndex(0)).first!
+        // A free of frames tells the time.
+        for (now, expected) in [(5000, true), (5900, true), (6000, false)] {
+          state.purgeInPassing(pages, now: UInt64(now))
+          #expect((idle.fill(info) > 0) == expected, "\(now)")
+        }
+      }
+    }
+  }
+
   @Test func `return what went back to the system, and frames are zero afterwards`() throws {
     try withHeap { heap in
       let block = try #require(heap.allocate(size: 4 << 20))

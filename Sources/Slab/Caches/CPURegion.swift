@@ -4,6 +4,7 @@
 //     byte 0     gate        0 open; otherwise stopped: whoever set it works on the region alone
 //     byte 8…    counters    of the slow path, see `Counter`
 //     byte 64    busy        `thread` mode: the owner is inside an operation on this region
+//     byte 72    seen        what a look for idle CPUs saw of the stacks' tops
 //     byte 96    closed      what an owner byte of 0 leads to, as KA_OWNER_RUN leads to byte 1536
 //     byte 128   stacks      {top, begin, end, room}, 32 bytes each
 //     byte 1568  arrays      `StackInfo.capacity` pointers for each stack
@@ -66,6 +67,22 @@ struct CPURegion {
   /// the stacks, and a drain leaves the region alone. Of this region, not of the thread: in another heap, and among the
   /// outgoing magazines, it may be at work meanwhile.
   var busy: AtomicWord { word((1 &+ CPURegion.counters) &* 8) }
+
+  /// What the last look saw. Relaxed: of two that look at once either one's is as good.
+  private var seen: AtomicWord { word((2 &+ CPURegion.counters) &* 8) }
+
+  /// Whether a top has moved since the last look, and whether there is none: all stacks are closed. Tops that came back to where
+  /// they were count as still: what is drained then is missed, and no more.
+  func look(stacks: Int) -> (moved: Bool, isEmpty: Bool) {
+    var sum: UInt64 = 0
+    for index in 0..<stacks {
+      // Relaxed: a sum of tops that are read one after the other, for a guess.
+      sum = sum &* 0x9e37_79b9_7f4a_7c15 &+ top(StackIndex(rawValue: index)).loadRelaxed()
+    }
+    let last = seen.loadRelaxed()
+    if last != sum { seen.storeRelaxed(sum) }
+    return (last != sum, sum == 0)
+  }
 
   func counter(_ counter: Counter) -> AtomicWord { word(counter.rawValue &* 8) }
 

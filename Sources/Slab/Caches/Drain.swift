@@ -30,6 +30,39 @@ extension HeapState {
     let drain = control(.drains).fetchAddRelaxed(1) &+ 1
     let used = regionsUsed
     for index in 0..<used { stop(index, drain) }
+    finish(used, drain)
+  }
+
+  /// The same for those regions in which nothing has moved since the last call. O(regions looked at).
+  ///
+  /// - Returns: whether nothing has moved in any of them. Where there are more than `idleLooks`, a call looks at so many, and
+  ///   the next one that comes a second later at others.
+  func drainIdle(now: UInt64) -> Bool {
+    if mode == .shared { return true }
+    let used = regionsUsed
+    if used == 0 { return true }
+    let drain = control(.drains).fetchAddRelaxed(1) &+ 1
+    let looks = min(used, HeapState.idleLooks)
+    let first = used == looks ? 0 : Int(truncatingIfNeeded: now / 1000) &* looks % used
+    var stopped = false
+    var still = true
+    for look in 0..<looks {
+      let index = (first &+ look) % used
+      let (moved, isEmpty) = region(index).look(stacks: StackIndex.count)
+      if moved { still = false }
+      if moved || isEmpty { continue }
+      stop(index, drain)
+      stopped = true
+    }
+    if stopped { finish(used, drain) }
+    return still
+  }
+
+  /// How many regions a call looks at: 2816 words.
+  private static var idleLooks: Int { 64 }
+
+  /// Empties the regions that `drain` has stopped, and opens them.
+  private func finish(_ used: Int, _ drain: UInt64) {
     if mode == .rseq {
       if !drainCPUs(used, drain) { return }
     } else {

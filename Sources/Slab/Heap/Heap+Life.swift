@@ -79,6 +79,15 @@ extension Heap {
   /// Empties all caches into the slabs and pages, without giving memory back. Thread-safety: Concurrent.
   public func drain() { existingState?.collect() }
 
+  /// Empties the caches of the CPUs that have not moved an object since the last call, into the slabs and pages; in `thread` mode
+  /// those of the threads. Allocations and frees that look for memory do the same once in a second: this is for a caller with
+  /// a clock of its own.
+  ///
+  /// - Returns: whether no CPU has moved one: the heap is idle.
+  ///
+  /// Thread-safety: Concurrent.
+  public func drainIdle() -> Bool { existingState?.drainIdle(now: ka_os_milliseconds()) ?? true }
+
   /// Gives back free memory that has lain for `milliseconds`, up to `bytes`. Returns the bytes given back.
   ///
   /// Thread-safety: Concurrent.

@@ -11,6 +11,8 @@
 //              the last purge, less what is committed now. That is too little where new blocks were taken beside dirty
 //              ones, which age finds.
 //
+// by idleness  at most once in a second the stacks of CPUs are emptied that were used in the second before and not since.
+//
 // What is freed and taken again within 20 ms stays, however much it is: to have its pages faulted in every time would cost more
 // than all the rest.
 
@@ -138,10 +140,19 @@ extension HeapState {
     let interval = hurries ? HeapState.retainedInterval : HeapState.purgeAge
     // Signed: another thread may have moved the clock on after `now` was read.
     if Int64(bitPattern: now &- last) < Int64(interval) || clock.compareExchangeRelaxed(last, now) != last { return }
+    drainIdleInPassing(now)
     let batch = HeapState.purgeBatchBytes / Frames.bytes
     let age = hurries ? HeapState.retainedAge : HeapState.purgeAge
     let released = purge(region.node, upTo: batch, olderThan: age, now: now)
     // There may be more: the next batch need not wait for a second.
     if released >= batch && !hurries { clock.storeRelaxed(now &- HeapState.purgeAge &+ HeapState.retainedInterval) }
+  }
+
+  private func drainIdleInPassing(_ now: UInt64) {
+    let clock = control(.looked)
+    // Relaxed, as above.
+    let last = clock.loadRelaxed()
+    if Int64(bitPattern: now &- last) < Int64(HeapState.purgeAge) { return }
+    if clock.compareExchangeRelaxed(last, now) == last { _ = drainIdle(now: now) }
   }
 }

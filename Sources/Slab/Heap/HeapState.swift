@@ -82,6 +82,8 @@ struct HeapState: Sendable {
     case backed
     /// Milliseconds of the last purge that happened by itself.
     case purged
+    /// Milliseconds of the last look for idle CPUs that happened by itself.
+    case looked
     /// Drains begun; the number of each.
     case drains
     /// One more than the highest region that was ever opened.
@@ -90,7 +92,7 @@ struct HeapState: Sendable {
     case growth
   }
 
-  static let controlWords = 8
+  static let controlWords = 9
 
   @inline(__always)
   func control(_ control: Control) -> AtomicWord { unsafe record.pointee.control[control.rawValue &* 8] }
