@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdatomic.h>
@@ -114,6 +115,52 @@ static void forks(void) {
   }
 }
 
+// A child that the C library does not know of.
+static int cloned(void *unused) {
+  (void)unused;
+  churn(19, 3000);
+  _exit(0);
+}
+static void clones(void) {
+  static char stack[256 << 10] __attribute__((aligned(16)));
+  pthread_t threads[4];
+  for (uintptr_t round = 0; round < 60; round++) {
+    for (uintptr_t i = 0; i < 4; i++) CHECK(!pthread_create(&threads[i], NULL, churner, (void *)(round * 4 + i)));
+    int status = -1;
+    const pid_t child = clone(cloned, stack + sizeof stack, SIGCHLD, NULL);
+    CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+    for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
+  }
+}
+
+// With KALLOC_BACKGROUND=1: a program that rests gets rid of what it does not use, and so does its child.
+static long resident(void) {
+  long size = 0, pages = 0;
+  FILE *file = fopen("/proc/self/statm", "r");
+  CHECK(file && fscanf(file, "%ld %ld", &size, &pages) == 2);
+  fclose(file);
+  return pages / 256;
+}
+static void rest(void) {
+  enum { count = 100000 };
+  static void *blocks[count];
+  for (int i = 0; i < count; i++) memset(blocks[i] = malloc(1000), 1, 1000);
+  CHECK(resident() > 90);
+  for (int i = 0; i < count; i++) free(blocks[i]);
+  CHECK(resident() > 60);
+  for (int wait = 0; resident() > 20; wait++) {
+    CHECK(wait < 600);
+    usleep(50000);
+  }
+}
+static void background(void) {
+  rest();
+  int status = -1;
+  const pid_t child = fork();
+  if (child == 0) rest(), _exit(0);
+  CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+}
+
 // A handler that allocates, whatever it interrupts.
 static void *volatile kept[16];
 static void handler(int signal) {
@@ -209,7 +256,7 @@ static void hands_over(void) {
 int main(int count, char **words) {
   CHECK(count == 2);
   static const struct { const char *name; void (*test)(void); } tests[] = {
-      {"threads-10000", threads_10000}, {"keys", keys_end}, {"forks", forks}, {"signals", signals},
+      {"threads-10000", threads_10000}, {"keys", keys_end}, {"forks", forks}, {"clones", clones}, {"background", background}, {"signals", signals},
       {"address-space", address_space}, {"exhausted", exhausted}, {"plugins", plugins}, {"exits", exits}, {"hands-over", hands_over}};
   for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
     if (!strcmp(words[1], tests[i].name)) {

@@ -14,6 +14,7 @@
 #include "cmalloc.h"
 
 void ka_rseq_begin(void);
+void km_begin(void);
 void km_at_exit(void);
 
 static void km_nothing(void) {}
@@ -27,6 +28,9 @@ KM_HIDDEN void km_relocated(void) __attribute__((ifunc("km_resolve")));
 
 // A word that holds the function's address makes the linker ask for it eagerly.
 __attribute__((used, retain)) static void (*const km_relocation)(void) = km_relocated;
+
+// Behind the C library's own: what may itself allocate, or start a thread.
+__attribute__((constructor)) static void km_constructor(void) { km_begin(); }
 
 __attribute__((destructor)) static void km_destructor(void) { km_at_exit(); }
 

@@ -19,6 +19,32 @@ int km_open(const char *path) {
   return file;
 }
 
+int km_create_numbered(char *path) {
+  const int saved = errno;
+  sprintf(path + strlen(path), ".%d.heap", (int)getpid());
+  const int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  errno = saved;
+  return file;
+}
+
+void km_append_maps(int file) {
+  const int saved = errno;
+  char text[4096];
+  const int maps = open("/proc/self/maps", O_RDONLY | O_CLOEXEC);
+  for (ssize_t count; maps >= 0 && (count = read(maps, text, sizeof text)) > 0;) km_write(file, text, (size_t)count);
+  if (maps >= 0) close(maps);
+  errno = saved;
+}
+
+void *km_map(size_t bytes) {
+  const int saved = errno;
+  void *address = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  errno = saved;
+  return address == MAP_FAILED ? NULL : address;
+}
+
+void km_unmap(void *address, size_t bytes) { munmap(address, bytes); }
+
 void km_close(int file) {
   const int saved = errno;
   close(file);

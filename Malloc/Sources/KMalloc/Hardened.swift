@@ -45,19 +45,29 @@
   func allocateSlow(_ size: Int, _ alignment: Int, zero: Bool) -> UnsafeMutableRawPointer? {
     Start.ensure()
     if Faults.areArmed && Faults.fail(size) { return unsafe refused() }
-    return unsafe Hardened.allocate(size, alignment, zero: zero) ?? refused()
+    guard let block = unsafe Hardened.allocate(size, alignment, zero: zero) else { return unsafe refused() }
+    if Profile.isOn { unsafe Profile.allocated(block, size) }
+    return unsafe block
   }
 
   func freeSlow(_ block: UnsafeMutableRawPointer?, _ call: Call) {
-    if let block = unsafe block { unsafe Hardened.free(block, call) }
+    guard let block = unsafe block else { return }
+    if Profile.isOn { _ = unsafe Profile.forget(block) }
+    unsafe Hardened.free(block, call)
   }
 
   func reallocate(_ block: UnsafeMutableRawPointer, _ size: Int, _ call: Call) -> UnsafeMutableRawPointer? {
     let (old, usable) = unsafe Hardened.check(block, call)
-    if unsafe Hardened.resize(block, to: size, usable) { return unsafe block }
+    if unsafe Hardened.resize(block, to: size, usable) {
+      if Profile.isOn {
+        _ = unsafe Profile.forget(block)
+        unsafe Profile.allocated(block, size)
+      }
+      return unsafe block
+    }
     guard let moved = unsafe allocateSlow(size, Alignment.natural, zero: false) else { return nil }
     unsafe moved.copyMemory(from: block, byteCount: min(old, size))
-    unsafe Hardened.free(block, call)
+    unsafe freeSlow(block, call)
     return unsafe moved
   }
 

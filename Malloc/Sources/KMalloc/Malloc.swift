@@ -4,7 +4,7 @@
 //     free    ─ address ─▶ owner byte ─▶ class ─▶ section: push ─▶ return
 //
 // Everything else is out of line: the first call of all, an empty or full stack, large blocks, failures, misuse. A program
-// that asks for fault injection or a leak report gets the `thread` mode, in which every call takes the slow half.
+// that asks for fault injection or a heap profile gets the `thread` mode, in which every call takes the slow half.
 //
 // Each function here has the name that C knows behind `km_`: a compiler that meets a function called `malloc` believes to
 // know what it does. `link` renames the symbols.
@@ -67,8 +67,9 @@ import Slab
     if Faults.areArmed && Faults.fail(size) { return unsafe refused() }
     let flags: AllocFlags = zero ? [.reclaim, .zero] : .kernel
     do {
-      return unsafe try Heap.global.allocate(size: size == 0 ? 1 : size, alignment: alignment, flags: flags, node: nil)
-        .baseAddress
+      let block = unsafe try Heap.global.allocate(size: size == 0 ? 1 : size, alignment: alignment, flags: flags, node: nil)
+      if Profile.isOn, let address = block.baseAddress { unsafe Profile.allocated(address, size) }
+      return block.baseAddress
     } catch {
       return unsafe refused()
     }
@@ -78,6 +79,7 @@ import Slab
   @inline(never)
   func freeSlow(_ block: UnsafeMutableRawPointer?, _ call: Call) {
     guard let block = unsafe block else { return }
+    if Profile.isOn { _ = unsafe Profile.forget(block) }
     if let fault = unsafe Heap.global.deallocateUnsized(block) { call.fail(fault, UInt(bitPattern: block)) }
   }
 
@@ -92,9 +94,14 @@ import Slab
   @inline(never)
   func reallocateSlow(_ block: UnsafeMutableRawPointer, _ size: Int, _ call: Call) -> UnsafeMutableRawPointer? {
     if Faults.areArmed && Faults.fail(size) { return unsafe refused() }
+    let sampled = Profile.isOn ? unsafe Profile.forget(block) : nil
     do {
-      if let moved = unsafe try Heap.global.reallocateUnsized(block, newSize: size) { return unsafe moved }
+      if let moved = unsafe try Heap.global.reallocateUnsized(block, newSize: size) {
+        if Profile.isOn { unsafe Profile.allocated(moved, size) }
+        return unsafe moved
+      }
     } catch {
+      if sampled != nil { unsafe Profile.remember(block, sampled) }
       return unsafe refused()
     }
     call.fail(.foreign, UInt(bitPattern: block))

@@ -14,6 +14,9 @@ struct Options {
   var leaks = false
   var check = false
   var verbose = false
+  /// Whether there is a heap profile, in which one allocation in so many bytes is sampled.
+  var profiles = false
+  var profilePeriod = 512 << 10
   /// Fails every n-th allocation; 0: none.
   var failEvery = 0
   /// Fails allocations behind the n-th; 0: none.
@@ -23,8 +26,10 @@ struct Options {
   /// Only allocations of so many bytes and more.
   var failMinimum = 0
 
-  var reportsAtExit: Bool { statistics != .none || leaks || check }
+  var reportsAtExit: Bool { statistics != .none || leaks || check || profiles }
   var injectsFaults: Bool { failEvery > 0 || failAfter > 0 }
+  /// Whether each call must take the slow half.
+  var interceptsCalls: Bool { injectsFaults || profiles }
 
   static let help: StaticString = """
     KALLOC_OPTIONS: key=value pairs, separated by commas
@@ -38,6 +43,8 @@ struct Options {
       fail_after=N       allocations fail after the N-th
       fail_times=N       at most so many fail
       fail_min=N         only allocations of N bytes and more count
+      profile=PATH       write a sampled heap profile to PATH.PROCESS.heap when the program exits; for pprof
+      profile_period=N   sample one allocation in N bytes, 512K by default; 1: all
       output=FILE        append what is printed at exit to FILE; standard error otherwise
       verbose=1          say when the heap is made, and how
 
@@ -65,6 +72,10 @@ struct Options {
   private mutating func apply(_ item: Item) -> Bool {
     if item.key("help") { return true }
     if item.key("output") { return item.hasValue }
+    if item.key("profile") {
+      profiles = item.hasValue
+      return profiles
+    }
     if item.key("mode") { return apply(mode: item) }
     if item.key("stats") { return apply(statistics: item) }
     guard let number = item.number else { return false }
@@ -76,6 +87,8 @@ struct Options {
       check = number != 0
     } else if item.key("verbose") {
       verbose = number != 0
+    } else if item.key("profile_period") {
+      profilePeriod = max(number, 1)
     } else if item.key("fail_every") {
       failEvery = number
     } else if item.key("fail_after") {
@@ -108,15 +121,17 @@ struct Options {
     return true
   }
 
-  /// Copies the value of `output` to `path`; false: there is none, or no room for it.
+  /// Copies the value of `key` to `path`, with room for `reserved` more; false: there is none, or no room for it.
   @unsafe
-  static func output(_ text: UnsafePointer<CChar>, _ path: UnsafeMutableBufferPointer<CChar>) -> Bool {
+  static func value(
+    of key: StaticString, _ text: UnsafePointer<CChar>, _ path: UnsafeMutableBufferPointer<CChar>, reserving reserved: Int
+  ) -> Bool {
     var start = 0
     while unsafe text[start] != 0 {
       var end = start
       while unsafe text[end] != 0 && text[end] != 0x2c { end += 1 }
       let item = unsafe Item(text + start, count: end - start)
-      if item.key("output") && item.hasValue { return unsafe item.copyValue(path) }
+      if item.key(key) && item.hasValue { return unsafe item.copyValue(path, reserving: reserved) }
       start = unsafe text[end] == 0 ? end : end + 1
     }
     return false
@@ -183,8 +198,8 @@ private struct Item {
   }
 
   @unsafe
-  func copyValue(_ path: UnsafeMutableBufferPointer<CChar>) -> Bool {
-    guard count - length <= path.count else { return false }
+  func copyValue(_ path: UnsafeMutableBufferPointer<CChar>, reserving reserved: Int) -> Bool {
+    guard count - length + reserved <= path.count else { return false }
     for index in length + 1..<count { unsafe path[index - length - 1] = text[index] }
     unsafe path[count - length - 1] = 0
     return true

@@ -32,10 +32,11 @@ enum Start {
     var configuration = HeapConfiguration()
     configuration.mode = found.mode ?? environmentMode()
     configuration.limit = found.limit
+    if found.profiles { found.profiles = Profile.begin(period: found.profilePeriod) }
     // Programs map far more than they touch: address space is what the C library's allocator would never run out of.
     configuration.windowBytes = 1 << 40
-    // Only where no call is served from a CPU's stack without a question can calls be made to fail.
-    if found.injectsFaults && configuration.mode != .shared { configuration.mode = .thread }
+    // Only where no call is served from a CPU's stack without a question can calls be made to fail, or be sampled.
+    if found.interceptsCalls && configuration.mode != .shared { configuration.mode = .thread }
     unsafe options = found
     let made = try? Heap.startGlobal(configuration)
     if made == true && found.reportsAtExit { unsafe standardError = km_duplicate(2) }
@@ -43,6 +44,15 @@ enum Start {
     // (A) release: the options. Where there was no memory for the heap, the next call tries again.
     if made != nil { unsafe AtomicWord(&word).storeRelease(1) }
     km_set_errno(errno)
+  }
+
+  /// Before `main`, once the C library is ready: what the first call could not do inside an allocation.
+  static func begin() {
+    if unsafe km_environment("KALLOC_OPTIONS") != nil {
+      ensure()
+      if Profile.isOn { km_stack_begin() }
+    }
+    if Background.isWanted { km_background_begin() }
   }
 
   private static func environmentMode() -> BindingMode? {
@@ -83,3 +93,6 @@ enum Start {
     }
   }
 }
+
+@c(km_begin)
+public func begin() { Start.begin() }

@@ -47,7 +47,10 @@ public func mallinfo() -> CMalloc.mallinfo {
 }
 
 @c(km_malloc_stats)
-public func mallocStats() { Report.text(file: 2) }
+public func mallocStats() {
+  Report.text(file: 2)
+  if Profile.isOn { Profile.write() }
+}
 
 @c(km_malloc_info)
 public func mallocInfo(_ options: Int32, _ stream: UnsafeMutablePointer<FILE>?) -> Int32 {
@@ -68,7 +71,7 @@ public func atExit() {
   // SAFETY: the environment's strings end with a zero.
   if let text = unsafe km_environment("KALLOC_OPTIONS") {
     unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 1024) { path in
-      if unsafe Options.output(text, path) { file = unsafe km_open(path.baseAddress.unsafelyUnwrapped) }
+      if unsafe Options.value(of: "output", text, path, reserving: 0) { file = unsafe km_open(path.baseAddress.unsafelyUnwrapped) }
     }
   }
   if file < 0 { return }
@@ -80,4 +83,5 @@ public func atExit() {
   if options.leaks { Report.leaks(file: file) }
   if options.check { Report.check(file: file) }
   km_close(file)
+  if options.profiles { Profile.write() }
 }

@@ -45,6 +45,37 @@ _Noreturn void km_abort(void) KM_HIDDEN;
 
 int km_process(void) KM_HIDDEN;
 
+/// Zeroed memory, touched by nobody yet; NULL: refused. errno stays.
+void *_Nullable km_map(size_t bytes) KM_HIDDEN;
+void km_unmap(void *_Nonnull address, size_t bytes) KM_HIDDEN;
+
+/// Makes the file `path`.PROCESS.heap, or empties it; `path` has room for 32 more characters. -1: refused. errno stays.
+int km_create_numbered(char *_Nonnull path) KM_HIDDEN;
+/// Appends the process's map of addresses.
+void km_append_maps(int file) KM_HIDDEN;
+
+/// What a thread knows of its samples.
+typedef struct {
+  /// Bytes until the next one.
+  int64_t left;
+  /// The state of its random numbers; 0: it has sampled nothing.
+  uint64_t random;
+  /// A sample is being taken.
+  bool busy;
+} km_samples;
+
+km_samples *_Nonnull km_thread_samples(void) KM_HIDDEN;
+
+/// The return addresses of the calls that led here, the innermost first, without those inside the library. How many, at most
+/// `limit`; 0 before `km_stack_begin`.
+size_t km_stack(uint64_t *_Nonnull frames, size_t limit) KM_HIDDEN;
+/// Finds what walks the stack. Before `main`, outside of any call of the family.
+void km_stack_begin(void) KM_HIDDEN;
+
+/// Starts the thread that runs `km_background`, here and in each forked child.
+void km_background_begin(void) KM_HIDDEN;
+void km_sleep(uint64_t milliseconds) KM_HIDDEN;
+
 /// Random bits from the kernel; a poor substitute where it has none yet.
 uint64_t km_random(void) KM_HIDDEN;
 
