@@ -40,11 +40,15 @@ static void *map(void *address, size_t bytes, int protection, int flags) {
 static void unmap(void *address, size_t bytes) { ka_syscall3(SYS_munmap, (long)address, (long)bytes, 0); }
 #endif
 
-/// Maps `bytes` on an `alignment` boundary: maps more where the first try is unaligned, and gives the ends back.
+/// Maps `bytes` on an `alignment` boundary. Where the first try is unaligned, the boundary below it is asked for, as the
+/// kernel maps downwards; where that is taken, more is mapped, and the ends are given back.
 static void *map_aligned(size_t bytes, size_t alignment, int protection) {
   const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   if (bytes == 0 || bytes > SIZE_MAX - alignment) return NULL;
   char *start = map(NULL, bytes, protection, flags);
+  if (!start || ((uintptr_t)start & (alignment - 1)) == 0) return start;
+  ka_os_unmap(start, bytes);
+  start = map((void *)((uintptr_t)start & ~(alignment - 1)), bytes, protection, flags);
   if (!start || ((uintptr_t)start & (alignment - 1)) == 0) return start;
   ka_os_unmap(start, bytes);
   start = map(NULL, bytes + alignment, protection, flags);
@@ -66,6 +70,29 @@ bool ka_os_commit(void *address, size_t bytes) {
 
 bool ka_os_purge(void *address, size_t bytes) {
   return ka_syscall3(SYS_madvise, (long)address, (long)bytes, MADV_DONTNEED) == 0;
+}
+
+#ifndef SYS_process_madvise
+#define SYS_process_madvise 440
+#endif
+
+bool ka_os_purge_ranges(const ka_os_ranges *list) {
+  // Names this process to the kernel, without a descriptor.
+  const long self = -10000;
+  // Relaxed: a hint that it is of no use to ask again.
+  static bool has_no_batches;
+  if (list->count > 1 && !__atomic_load_n(&has_no_batches, __ATOMIC_RELAXED)) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < list->count; i++) bytes += list->ranges[i].bytes;
+    const long done = ka_syscall6(
+        SYS_process_madvise, self, (long)list->ranges, (long)list->count, MADV_DONTNEED, 0, 0);
+    if (done == (long)bytes) return true;
+    if (ka_syscall_failed(done)) __atomic_store_n(&has_no_batches, true, __ATOMIC_RELAXED);
+  }
+  for (size_t i = 0; i < list->count; i++) {
+    if (!ka_os_purge((void *)list->ranges[i].address, list->ranges[i].bytes)) return false;
+  }
+  return true;
 }
 
 void ka_os_unmap(void *address, size_t bytes) { unmap(address, bytes); }
@@ -155,6 +182,7 @@ void *ka_os_reserve(size_t bytes, size_t alignment) { return NULL; }
 void *ka_os_map(size_t bytes, size_t alignment) { return NULL; }
 bool ka_os_commit(void *address, size_t bytes) { return false; }
 bool ka_os_purge(void *address, size_t bytes) { return false; }
+bool ka_os_purge_ranges(const ka_os_ranges *list) { return false; }
 void ka_os_unmap(void *address, size_t bytes) {}
 void *ka_os_remap(void *address, size_t bytes, size_t new_bytes, bool may_move) { return NULL; }
 bool ka_os_bind(void *address, size_t bytes, uint32_t node, bool strict) { return false; }

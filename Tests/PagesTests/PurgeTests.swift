@@ -84,8 +84,11 @@ func `what is purged reads as zero and is clean until it is freed again`(frames:
   let first = try #require(region.allocate(frames: 40))
   #expect(region.free(first, frames: 40) && region.allocate(at: first.advanced(by: 3), frames: 30))
   fill(arena, first.advanced(by: 3), 30)
-  #expect(region.purgeRow(0, Row.mask(40)) == 10)
+  var wanted = PageRegion.RowMasks(repeating: 0)
+  wanted[0] = Row.mask(40)
+  #expect(region.purge(wanted, of: 0) == 10)
   #expect(region.validate() == nil && region.statistics().allocatedFrames == 30)
   #expect(region.statistics().dirtyFrames == 0 && !isZero(arena, first.advanced(by: 3), 1))
-  #expect(region.purgeRow(0, Row.mask(from: 3, count: 30)) == 0 && region.validate() == nil)
+  wanted[0] = Row.mask(from: 3, count: 30)
+  #expect(region.purge(wanted, of: 0) == 0 && region.validate() == nil)
 }

@@ -95,6 +95,16 @@ func osPurge(_ address: UnsafeMutableRawPointer, _ bytes: Int) -> Bool {
   return true
 }
 
+@_cdecl("ka_os_purge_ranges")
+func osPurgeRanges(_ list: UnsafePointer<ka_os_ranges>) -> Bool {
+  let first = UnsafeRawPointer(list).assumingMemoryBound(to: (address: UInt, bytes: Int).self)
+  for index in 0..<list.pointee.count {
+    let range = first[index]
+    _ = osPurge(UnsafeMutableRawPointer(bitPattern: range.address)!, range.bytes)
+  }
+  return true
+}
+
 @_cdecl("ka_os_unmap")
 func osUnmap(_ address: UnsafeMutableRawPointer, _ bytes: Int) { _ = osPurge(address, bytes) }
 

@@ -67,12 +67,12 @@ let pageMutations = [
     11, "a purge looks at the rows before it clears the hint: (D)", "Pages/PageRegion+Purge.swift",
     ["pages-purge-free"],
     (
-      "    unhintDirty(block)\n    var released = 0",
-      "    if !mutant(11) { unhintDirty(block) }\n    var released = 0"
+      "    unhintDirty(block)\n    var wanted",
+      "    if !mutant(11) { unhintDirty(block) }\n    var wanted"
     ),
     (
-      "    if left { hintDirty(block) }",
-      "    if mutant(11) { unhintDirty(block) }\n    if left { hintDirty(block) }"
+      "    if released < found { hintDirty(block) }",
+      "    if mutant(11) { unhintDirty(block) }\n    if released < found { hintDirty(block) }"
     )),
   Mutation(
     12, "a free looks at the hint without sequential consistency: (D)", "Pages/PageRegion+Take.swift",

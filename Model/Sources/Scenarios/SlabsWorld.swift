@@ -115,8 +115,8 @@ struct SmallTable {
     }
     for row in 0..<region.pages.blocks * Frames.rowsPerBlock { name(table.heads[row], "heads \(row)") }
     let header = table.header
-    name(header.pointee.blocks[sizeClass.index * header.pointee.blockWords], "blocks of class")
-    name(header.pointee.summary[sizeClass.index * header.pointee.summaryWords], "summary of class")
+    name(header.pointee.blocks[sizeClass.index], "blocks of class")
+    name(header.pointee.summary[sizeClass.index], "summary of class")
     name(table.spares[sizeClass.index], "spare")
     let pages = region.names()
     return { names[$0] ?? pages($0) }

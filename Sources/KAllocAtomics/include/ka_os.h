@@ -23,6 +23,31 @@ bool ka_os_commit(void *_Nonnull address, size_t bytes);
 /// Gives the memory of whole pages back; they stay mapped and read as zero. False where refused.
 bool ka_os_purge(void *_Nonnull address, size_t bytes);
 
+/// Ranges of whole pages: as many as a block of 512 frames has runs at most.
+#define KA_OS_RANGES 256
+
+typedef struct {
+  struct {
+    uintptr_t address;
+    size_t bytes;
+  } ranges[KA_OS_RANGES];
+  size_t count;
+} ka_os_ranges;
+
+/// Adds a range behind the last one, which grows where the two are adjacent.
+static inline void ka_os_ranges_add(ka_os_ranges *_Nonnull list, uintptr_t address, size_t bytes) {
+  if (list->count > 0 && list->ranges[list->count - 1].address + list->ranges[list->count - 1].bytes == address) {
+    list->ranges[list->count - 1].bytes += bytes;
+  } else {
+    list->ranges[list->count].address = address;
+    list->ranges[list->count++].bytes = bytes;
+  }
+}
+
+/// As `ka_os_purge` for all ranges, with one call where the kernel can (Linux 6.13): each call makes every CPU that runs the
+/// process flush its addresses. False where one was refused; others may have been given back.
+bool ka_os_purge_ranges(const ka_os_ranges *_Nonnull list);
+
 /// Ends a mapping or a part of it.
 void ka_os_unmap(void *_Nonnull address, size_t bytes);
 

@@ -3,7 +3,8 @@
 //
 // by growth    before a slab is cut in a heap that has grown by a quarter since the caches were emptied last, and by
 //              16 MiB, they are emptied: a cached object keeps its slab, and of a class that is used no more nobody comes
-//              for it. As the marks are apart geometrically, this costs O(1) for each byte that the heap grows.
+//              for it. As the marks are apart geometrically, this costs O(1) for each byte that the heap grows. Other CPUs
+//              that hold little keep it: a drain stops them all, which in a virtual machine may take milliseconds.
 // by age       once in a second somebody gives back what has been free for a second, `purgeBatchBytes` at a time, so that no
 //              free takes long.
 // by budget    where more than `retainedBytes` are free and dirty, a hundred times a second what has been free for 20 ms.
@@ -49,9 +50,9 @@ extension HeapState {
     return frames &* Frames.bytes
   }
 
-  /// Empties all caches: stacks, depots, and the empty slabs that were kept.
-  func collect() {
-    drainAll()
+  /// Empties all caches: stacks, unless they are not worth the barriers of a drain, depots, and the empty slabs that were kept.
+  func collect(draining: Bool = true) {
+    if draining { drainAll() }
     for node in 0..<nodeCount {
       for stack in 0..<StackIndex.count {
         let info = info(StackIndex(rawValue: stack))
@@ -87,12 +88,47 @@ extension HeapState {
     if word.compareExchangeRelaxed(mark, HeapState.growthMark(committed: committed)) != mark { return }
     // The first slab.
     if mark == 0 { return }
-    collect()
+    emptyOwnStacks()
+    collect(draining: cachedBytes > committed / HeapState.drainShare)
     let left = Int(truncatingIfNeeded: control(.committed).loadRelaxed())
     word.storeRelaxed(HeapState.growthMark(committed: left))
     let excess = retained(committed: left) &- HeapState.retainedBytes(committed: left)
     var frames = max(excess, 0) / Frames.bytes
     for node in 0..<nodeCount { frames &-= purge(NodeIndex(node), upTo: frames, olderThan: 0, now: 0) }
+  }
+
+  /// Returns the pointers in the caller's own stacks to slabs and rows, which needs no barrier. A caller that moves on to another
+  /// CPU goes on with that one's.
+  private func emptyOwnStacks() {
+    guard let cache = LocalCache(self) else { return }
+    for index in 0..<StackIndex.count {
+      let stack = StackIndex(rawValue: index)
+      let info = info(stack)
+      // As many as there can be: others may fill it as fast.
+      for _ in 0...(info.capacity / info.batch) where cache.region.fill(info) > 0 {
+        guard let magazine = emptyMagazine(info, on: localNode) else { break }
+        let count = unsafe cache.popBatch(CPURegion.offset(stack), into: magazine.pointers, limit: info.batch)
+        unsafe spill(info, magazine.pointers, count: count)
+        magazine.count = 0
+        depot(info, on: localNode).put(magazine)
+      }
+    }
+  }
+
+  /// A drain in growth is worth its barriers, which stop every CPU that runs the process, where the CPUs hold this part of the
+  /// heap.
+  private static var drainShare: Int { 16 }
+
+  /// The bytes of the objects and pages on all CPUs' stacks; clamped while they are in use.
+  private var cachedBytes: Int {
+    var bytes = 0
+    for region in 0..<regionsUsed {
+      for stack in 0..<StackIndex.count {
+        let info = info(StackIndex(rawValue: stack))
+        bytes &+= self.region(region).fill(info) &* info.objectBytes
+      }
+    }
+    return bytes
   }
 
   private static func growthMark(committed: Int) -> UInt64 {

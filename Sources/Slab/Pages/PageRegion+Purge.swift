@@ -23,7 +23,7 @@ extension PageRegion {
   ///     from the first purge that saw the block, so a positive age releases nothing the first time.
   ///   - now: `ka_os_milliseconds()`.
   /// - Returns: the dirty frames released.
-  /// - Complexity: O(trees + blocks with dirty frames) and one system call per run released.
+  /// - Complexity: O(trees + blocks with dirty frames) and one system call per block, or per run before Linux 6.13.
   ///
   /// Concurrent. Nothing to do for `.given` regions: 0.
   public func purge(upTo budget: Int, olderThan age: UInt64 = 0, now: UInt64 = 0) -> Int {
@@ -86,27 +86,53 @@ extension PageRegion {
     return done ? dirty : 0
   }
 
+  /// A mask for each row of a block.
+  typealias RowMasks = InlineArray<8, UInt64>
+
   private func purgeParts(_ block: Int, budget: Int) -> Int {
     unhintDirty(block)
-    var released = 0
-    var left = false
-    for row in block * Frames.rowsPerBlock..<(block + 1) * Frames.rowsPerBlock {
+    var wanted = RowMasks(repeating: 0)
+    var found = 0
+    var left = budget
+    for index in wanted.indices {
+      let row = block * Frames.rowsPerBlock + index
       let bits = rowWord(row).loadSequentiallyConsistent()  // (D) purge looks at the rows
-      let found = ~bits & dirtyWord(row).loadRelaxed()
-      let wanted = Row(bits: ~found).lowestChunks(order: 0, limit: budget - released)
-      let got = wanted == 0 ? 0 : purgeRow(row, wanted)
-      released += got
-      if got < found.nonzeroBitCount { left = true }
+      let dirty = ~bits & dirtyWord(row).loadRelaxed()
+      wanted[index] = Row(bits: ~dirty).lowestChunks(order: 0, limit: left)
+      left -= wanted[index].nonzeroBitCount
+      found += dirty.nonzeroBitCount
     }
-    if left { hintDirty(block) }
+    let released = purge(wanted, of: block)
+    if released < found { hintDirty(block) }
     return released
   }
 
-  /// Purges those of `wanted` that are still free.
-  func purgeRow(_ row: Int, _ wanted: UInt64) -> Int {
+  /// Purges those frames of `wanted` that are still free, with one system call where the kernel can. Returns how many.
+  func purge(_ wanted: RowMasks, of block: Int) -> Int {
+    let first = block * Frames.rowsPerBlock
+    var taken = wanted
+    var ranges = ka_os_ranges()
+    for index in wanted.indices {
+      taken[index] = takeFree(wanted[index], row: first + index)
+      addRuns(taken[index] & dirtyWord(first + index).loadRelaxed(), row: first + index, to: &ranges)
+    }
+    // SAFETY: this thread owns these frames, and nobody uses them.
+    let done = unsafe ranges.count > 0 && ka_os_purge_ranges(&ranges)
+    var released = 0
+    for index in taken.indices where taken[index] != 0 {
+      // Relaxed: the owner's bits; giving the frames back publishes them (A).
+      if done { released += (dirtyWord(first + index).fetchAndRelaxed(~taken[index]) & taken[index]).nonzeroBitCount }
+      let (cleared, after) = clearRow(first + index, taken[index], dirty: false)
+      returnFrames(block, cleared.nonzeroBitCount, order: after.largestOrder ?? 0)
+    }
+    return released
+  }
+
+  /// Takes those of the frames of `wanted` that are free.
+  private func takeFree(_ wanted: UInt64, row: Int) -> UInt64 {
     let block = row / Frames.rowsPerBlock
     let count = wanted.nonzeroBitCount
-    guard reserve(block, count) != nil else { return 0 }  // (B) (F)
+    guard count > 0, reserve(block, count) != nil else { return 0 }  // (B) (F)
     var mask: UInt64 = 0
     let taken = rowWord(row).updateAcquire { (row: Row) -> Row? in  // (A)
       mask = wanted & ~row.bits
@@ -114,25 +140,17 @@ extension PageRegion {
     }
     if taken == nil { mask = 0 }
     if mask.nonzeroBitCount < count { returnFrames(block, count - mask.nonzeroBitCount, order: -1) }
-    guard mask != 0 else { return 0 }
+    return mask
+  }
 
-    let dirty = mask & dirtyWord(row).loadRelaxed()
-    var clean: UInt64 = 0
-    var rest = dirty
+  private func addRuns(_ mask: UInt64, row: Int, to ranges: inout ka_os_ranges) {
+    var rest = mask
     while rest != 0 {
       let first = rest.trailingZeroBitCount
       let length = (~(rest >> UInt64(first))).trailingZeroBitCount
-      let run = Row.mask(from: first, count: length)
-      // SAFETY: this thread owns these frames, and nobody uses them.
-      if unsafe ka_os_purge(address(of: FrameIndex(row * Frames.perRow + first)), length << frameShift) {
-        clean |= run
-      }
-      rest &= ~run
+      let address = unsafe UInt(bitPattern: self.address(of: FrameIndex(row * Frames.perRow + first)))
+      unsafe ka_os_ranges_add(&ranges, address, length << frameShift)
+      rest &= ~Row.mask(from: first, count: length)
     }
-    // Relaxed: the owner's bits; giving the frames back publishes them (A).
-    if clean != 0 { _ = dirtyWord(row).fetchAndRelaxed(~clean) }
-    let (cleared, after) = clearRow(row, mask, dirty: false)
-    returnFrames(block, cleared.nonzeroBitCount, order: after.largestOrder ?? 0)
-    return clean.nonzeroBitCount
   }
 }

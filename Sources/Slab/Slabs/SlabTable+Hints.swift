@@ -3,12 +3,12 @@
 extension SlabTable {
   @inline(__always)
   private func blocks(_ sizeClass: SizeClass, _ index: Int) -> AtomicWord {
-    unsafe header.pointee.blocks[sizeClass.index &* header.pointee.blockWords &+ index]
+    unsafe header.pointee.blocks[index &* SizeClass.count &+ sizeClass.index]
   }
 
   @inline(__always)
   private func summary(_ sizeClass: SizeClass, _ index: Int) -> AtomicWord {
-    unsafe header.pointee.summary[sizeClass.index &* header.pointee.summaryWords &+ index]
+    unsafe header.pointee.summary[index &* SizeClass.count &+ sizeClass.index]
   }
 
   /// Sets the hints for a slab in which objects have become free. The word that says so has been written before, by a

@@ -19,6 +19,9 @@
 //     blocks    per class             bit = this block may hold such a slab of the class
 //     summary   per class             bit = this word of `blocks` may be non-zero
 //
+// The words of all classes for the same blocks lie side by side: a small heap touches one page of them, not one for each
+// class. A page that is read before it is written costs two faults and a flush on every CPU that runs the process.
+//
 // A hint that is set wrongly costs a look; one that is missing while objects are free would lose them. So: who makes
 // objects free first changes the word, then sets the hints upwards; who finds none first clears the hint, then looks
 // again, and sets it back where the look finds something. Both steps of both sides are sequentially consistent, so one
@@ -72,7 +75,6 @@ struct SlabTable: Sendable {
     /// Per class: 1 + the head frame of the one empty slab that is kept.
     let spares: WordArray
     let blockWords: Int
-    let summaryWords: Int
     /// What `dispose` unmaps; 0 where the memory was given.
     let mappedBytes: Int
   }
@@ -115,13 +117,13 @@ struct SlabTable: Sendable {
 
   private struct Parts {
     let words, bits, heads, blocks, summary, spares, owners, end: Int
-    let blockWords, summaryWords: Int
+    let blockWords: Int
 
     init(frames: Int) {
       let blockCount = (frames + Frames.perBlock - 1) / Frames.perBlock
       let rows = blockCount * Frames.rowsPerBlock
       blockWords = (blockCount + 63) / 64
-      summaryWords = (blockWords + 63) / 64
+      let summaryWords = (blockWords + 63) / 64
       // The small parts first: a small process touches few pages of metadata.
       summary = (unsafe MemoryLayout<Header>.size + 63) & ~63
       spares = summary + summaryWords * SizeClass.count * 8
@@ -150,7 +152,7 @@ struct SlabTable: Sendable {
         words: WordArray(memory + parts.words),
         bits: WordArray(memory + parts.bits), heads: WordArray(memory + parts.heads),
         blocks: WordArray(memory + parts.blocks), summary: WordArray(memory + parts.summary),
-        spares: WordArray(memory + parts.spares), blockWords: parts.blockWords, summaryWords: parts.summaryWords,
+        spares: WordArray(memory + parts.spares), blockWords: parts.blockWords,
         mappedBytes: mapped ? parts.end : 0))
     unsafe pages.attachment = UnsafeMutableRawPointer(header)
     let table = unsafe (memory + parts.owners - Int(KA_CLASSES_BYTES)).assumingMemoryBound(to: ka_class.self)

@@ -13,8 +13,8 @@ import Synchronization
 // The table of addresses is where the threads meet: (D) a block's address is stored with release after the block was
 // filled, and loaded with acquire before it is looked at.
 //
-// A block is touched as a program would: its first word is written and checked when it is resized or freed, and a byte
-// in each further page, so that peak memory means something.
+// A block is touched as a program would: its first word is written, and checked when it is resized or freed, and a byte in each further page
+// and at its end, so that peak memory means something and a resize reads no page that was never written.
 
 struct Replayer<Tested: AllocatorUnderTest>: Sendable {
   /// Where a program had more threads, one replays the events of several, in recorded order: as sound as with one each.
@@ -128,6 +128,7 @@ struct Replayer<Tested: AllocatorUnderTest>: Sendable {
       memory.storeBytes(of: 1, toByteOffset: page, as: UInt8.self)
       page += 4096
     }
+    memory.storeBytes(of: 1, toByteOffset: size - 1, as: UInt8.self)
     if size >= 8 { memory.storeBytes(of: Self.mark(block), as: UInt64.self) }
     sizes[Int(block)] = size
     alignments[Int(block)] = shift
