@@ -95,7 +95,7 @@ extension HeapState {
     // Grown, and so many objects out that the depot's magazines are whole.
     let n = info.batch
     for _ in 0..<2 {
-      for _ in 0..<6 * n { operate(true) }
+      for _ in 0..<3 * info.capacity { operate(true) }
       while !blocks.isEmpty { operate(false) }
     }
     for _ in 0..<3 * n { operate(true) }

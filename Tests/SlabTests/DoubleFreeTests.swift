@@ -64,13 +64,13 @@ import Testing
   @Test func `of pages is found when they leave the stack`() async {
     let end = await #expect(processExitsWith: .failure, observing: [\.standardErrorContent]) {
       let heap = try cachingHeap()
-      let pages = try (0..<300).map { _ in try heap.allocatePages(order: 1) }
+      let pages = try (0..<600).map { _ in try heap.allocatePages(order: 1) }
       heap.deallocatePages(pages[0], order: 1)
       heap.drain()
       // N below it, so that it is of the N that leave.
-      for page in pages[1...32] { heap.deallocatePages(page, order: 1) }
+      for page in pages[1...128] { heap.deallocatePages(page, order: 1) }
       heap.deallocatePages(pages[0], order: 1)
-      for page in pages[33...] where heap.statistics().flushes == 0 { heap.deallocatePages(page, order: 1) }
+      for page in pages[129...] where heap.statistics().flushes == 0 { heap.deallocatePages(page, order: 1) }
       exit(0)
     }
     #expect(said(end).contains("double free"))

@@ -41,7 +41,8 @@ import Testing
   @Test func `N is 16 KiB of objects, 256 at most, and 8 where they are not more than 64 KiB; 2 at least`() {
     for info in Self.all where info.stack.sizeClass != nil {
       #expect(info.batch == min(max(16384 / info.objectBytes, min(65536 / info.objectBytes, 8), 2), 256))
-      #expect(info.capacity == (info.objectBytes <= 64 ? 4 : 2) * info.batch)
+      let few = min(524_288 / info.objectBytes, 64)
+      #expect(info.capacity == max((info.objectBytes <= 64 ? 4 : 2) * info.batch, few))
     }
   }
 
@@ -56,13 +57,13 @@ import Testing
       #expect(info.stack.sizeClass == nil)
       #expect(info.stack.pageOrder == order)
       #expect(info.objectBytes == 4096 << order)
-      #expect(info.batch << order == 64, "a magazine is a row of frames")
+      #expect(info.batch << order == 256, "a magazine is a MiB of frames")
     }
   }
 
   @Test func `what a CPU can hold back is bounded`() {
     let bytes = Self.all.reduce(0) { $0 + $1.capacity * $1.objectBytes }
-    #expect(bytes <= 6 << 20)
+    #expect(bytes <= 16 << 20)
   }
 
   @Test(arguments: 2...Topology.maximumNodes)

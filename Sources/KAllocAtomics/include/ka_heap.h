@@ -15,8 +15,10 @@
 
 #include "ka_types.h"
 
-#define KA_REGION_SHIFT 16
+#define KA_REGION_SHIFT 17
 #define KA_REGION_BYTES (1 << KA_REGION_SHIFT)
+/// KA_REGION_SHIFT in the text of a section.
+#define KA_REGION_SHIFT_TEXT "17"
 #define KA_STACKS_OFFSET 128
 #define KA_STACK_BYTES 32
 #define KA_STACK_TOP 0

@@ -57,7 +57,7 @@ KA_INLINE int32_t ka_section_cpu(uint64_t rseq) {
   KA_SECTION_ON_CPU                                                                                                \
   "ldr %[word], %[regions]\n"                                                                                      \
   "ldrsw %[region], [%[rseq], #4]\n"                                                                               \
-  "add %[region], %[word], %[region], lsl #16\n"
+  "add %[region], %[word], %[region], lsl #" KA_REGION_SHIFT_TEXT "\n"
 
 #define KA_SECTION_END                                                                                             \
   "2:\n"                                                                                                           \

@@ -53,7 +53,7 @@ KA_INLINE int32_t ka_section_cpu(uint64_t rseq) {
   "1:\n"                                                                                                           \
   KA_SECTION_ON_CPU                                                                                                \
   "movslq %%fs:4(%[rseq]), %[region]\n"                                                                            \
-  "shlq $16, %[region]\n"                                                                                          \
+  "shlq $" KA_REGION_SHIFT_TEXT ", %[region]\n"                                                                    \
   "addq %[regions], %[region]\n"
 
 #define KA_SECTION_END                                                                                             \

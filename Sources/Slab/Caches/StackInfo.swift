@@ -38,8 +38,12 @@ struct StackInfo {
 
   /// The pointers that the array holds: loaded and previous magazine in one, so that at least N operations lie between
   /// two visits to the depot (Bonwick and Adams, "Magazines and Vmem", 2001). Of objects up to a cache line, which cost
-  /// little and of which programs have most, four magazines: a thousand may come and go without a visit.
-  var capacity: Int { batch &* (objectBytes <= 64 ? 4 : 2) }
+  /// little and of which programs have most, four magazines: a thousand may come and go without a visit. Of larger ones
+  /// 64, in 512 KiB: what a program has of one class at a time.
+  var capacity: Int {
+    let few = min(StackInfo.largeStackBytes / objectBytes, StackInfo.largeStackCount)
+    return max(batch &* (objectBytes <= 64 ? 4 : 2), stack.sizeClass == nil ? 0 : few)
+  }
 
   /// Bytes of objects in a magazine: beyond that a CPU holds too much back.
   static let magazineBytes = 16384
@@ -47,8 +51,10 @@ struct StackInfo {
   /// would visit the depot all the time.
   static let largeMagazineCount = 8
   static let largeMagazineBytes = 65536
-  /// Bytes of pages in a magazine: frames are refilled by whole rows.
-  static let pageMagazineBytes = 262_144
+  static let largeStackCount = 64
+  static let largeStackBytes = 524_288
+  /// Bytes of pages in a magazine: a page that goes back to its row costs several locked instructions, so few should.
+  static let pageMagazineBytes = 1_048_576
   static let minimumBatch = 2
   static let maximumBatch = 256
   /// Magazines in a depot.

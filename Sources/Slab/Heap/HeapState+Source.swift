@@ -76,9 +76,23 @@ extension HeapState {
     }
   }
 
-  /// Pages, a row's worth at a time.
+  /// Pages, a row at a time. At least one, or the reason why not.
   @unsafe
   private func fillPages(
+    _ info: StackInfo, upTo limit: Int, into target: UnsafeMutablePointer<UInt64>, flags: AllocFlags, node: NodeIndex
+  ) -> Result<Int, AllocError> {
+    var count = 0
+    while count < limit {
+      switch unsafe fillPagesOfRow(info, upTo: limit &- count, into: target + count, flags: flags, node: node) {
+      case .success(let taken): count &+= taken
+      case .failure(let error): return count > 0 ? .success(count) : .failure(error)
+      }
+    }
+    return .success(count)
+  }
+
+  @unsafe
+  private func fillPagesOfRow(
     _ info: StackInfo, upTo limit: Int, into target: UnsafeMutablePointer<UInt64>, flags: AllocFlags, node: NodeIndex
   ) -> Result<Int, AllocError> {
     let order = Order(info.stack.pageOrder)
@@ -86,7 +100,7 @@ extension HeapState {
     guard charge(wanted &* Frames.bytes) else {
       // Near the limit a single page may still fit.
       guard wanted > order.frames else { return .failure(.limitExceeded) }
-      return unsafe fillPages(info, upTo: 1, into: target, flags: flags, node: node)
+      return unsafe fillPagesOfRow(info, upTo: 1, into: target, flags: flags, node: node)
     }
     let ranks = flags.contains(.thisNode) ? 1 : nodeCount
     for rank in 0..<ranks {

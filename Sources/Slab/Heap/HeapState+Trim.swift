@@ -89,7 +89,7 @@ extension HeapState {
     // The first slab.
     if mark == 0 { return }
     emptyOwnStacks()
-    collect(draining: cachedBytes > committed / HeapState.drainShare)
+    collect(draining: heldBytes > committed / HeapState.drainShare)
     let left = Int(truncatingIfNeeded: control(.committed).loadRelaxed())
     word.storeRelaxed(HeapState.growthMark(committed: left))
     let excess = retained(committed: left) &- HeapState.retainedBytes(committed: left)
@@ -115,17 +115,19 @@ extension HeapState {
     }
   }
 
-  /// A drain in growth is worth its barriers, which stop every CPU that runs the process, where the CPUs hold this part of the
-  /// heap.
-  private static var drainShare: Int { 16 }
+  /// A drain in growth is worth its barriers, which stop every CPU that runs the process, where the CPUs may hold this part of
+  /// the heap.
+  private static var drainShare: Int { 4 }
 
-  /// The bytes of the objects and pages on all CPUs' stacks; clamped while they are in use.
-  private var cachedBytes: Int {
+  /// The bytes of pages, and of slabs if each object is in one of its own, that all CPUs' stacks hold; clamped while they are
+  /// in use.
+  private var heldBytes: Int {
     var bytes = 0
     for region in 0..<regionsUsed {
       for stack in 0..<StackIndex.count {
         let info = info(StackIndex(rawValue: stack))
-        bytes &+= self.region(region).fill(info) &* info.objectBytes
+        let each = info.stack.sizeClass == nil ? info.objectBytes : info.slab.frames &* Frames.bytes
+        bytes &+= self.region(region).fill(info) &* each
       }
     }
     return bytes
