@@ -23,11 +23,11 @@ test: ## Run every test and every check
 
 ##@ Slower tests
 .PHONY: test-tsan test-asan test-valgrind model proof fuzz
-test-tsan: ## Run the tests under ThreadSanitizer
+test-tsan: ## Run the tests under ThreadSanitizer, which must then find seeded faults
 	@Scripts/bootstrap build
 	@Scripts/test-sanitizer thread
 
-test-asan: ## Run the tests under AddressSanitizer and LeakSanitizer
+test-asan: ## Run the tests under AddressSanitizer and LeakSanitizer, the same
 	@Scripts/bootstrap build
 	@Scripts/test-sanitizer address
 

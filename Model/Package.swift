@@ -3,7 +3,7 @@ import PackageDescription
 
 // The model checker, a package of its own because it needs unsafe flags. `Slab` is the shipped directory (Sources/Slab is
 // a link to it), compiled over the simulated KAllocAtomics of this package. With KMODEL_SLAB=DIR in the environment it is
-// another copy of the sources: the one with seeded faults that Scripts/mutate makes.
+// another copy of the sources: the one with seeded faults that `kmodel mutate` makes.
 
 /// Slab as it ships, but that every plain access calls a function (`-sanitize=thread` without its runtime), that
 /// scenarios may use what is internal, and that a thread's stack may be left in the middle of an access.

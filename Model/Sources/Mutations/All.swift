@@ -1,5 +1,5 @@
 /// Every mutation. The numbers are names: they stay when others go.
-public let allMutations: [Mutation] = pageMutations + slabMutations + cacheMutations
+public let allMutations: [Mutation] = pageMutations + slabMutations + cacheMutations + memoryMutations
 
 let pageMutations = [
   Mutation(
@@ -284,4 +284,13 @@ let cacheMutations = [
       "&& address(slot).compareExchangeAcquire(block, DirectMappings.claimed) == block",
       "&& (mutant(52) || address(slot).compareExchangeAcquire(block, DirectMappings.claimed) == block)"
     )),
+]
+
+public let memoryMutations = [
+  Mutation(
+    60, "a flush notes an address behind the end of its table", "Caches/Duplicates.swift", [],
+    (
+      "    unsafe displaced[unchecked: displacedCount] = ",
+      "    unsafe displaced[unchecked: displacedCount &+ (mutant(60) ? 256 : 0)] = "
+    ))
 ]

@@ -1,8 +1,9 @@
-// Seeded faults: what the model checker must find.
+// Seeded faults: what the model checker and the sanitizers must find.
 //
 // The shipped sources hold none of them. `kmodel mutate DIR` writes a copy of Sources/Slab in which each place below asks
 // `mutant(n)` which of two texts is meant, so that one build has all faults, one at a time switched on by
-// `--mutation n`, and with none on it is the shipped program. Scripts/check-mutations builds it and runs them.
+// `--mutation n`, and with none on it is the shipped program. Scripts/model builds it and runs them. With `--environment` the copy
+// is one for a build of the library, in which KALLOC_FAULT=n switches one on: Scripts/test-sanitizer.
 
 /// One fault.
 public struct Mutation: Sendable {
@@ -10,7 +11,7 @@ public struct Mutation: Sendable {
   /// What is wrong.
   public let summary: String
   public let file: String
-  /// The scenarios that are to find it, tried in this order.
+  /// The scenarios that are to find it, tried in this order; none where only AddressSanitizer can.
   public let scenarios: [String]
   /// Texts of the file, each of which occurs there once, and what stands in their place.
   public let edits: [(old: String, new: String)]
@@ -32,6 +33,16 @@ public let mutantFile = """
 
   @inline(__always)
   func mutant(_ number: UInt32) -> Bool { km_is_mutation(number) }
+
+  """
+
+/// The same in a build of the library.
+public let environmentMutantFile = """
+  import Glibc
+
+  private let seededFault = unsafe getenv("KALLOC_FAULT").map { unsafe UInt32(bitPattern: atoi($0)) } ?? 0
+
+  func mutant(_ number: UInt32) -> Bool { seededFault == number }
 
   """
 

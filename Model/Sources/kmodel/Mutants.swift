@@ -4,8 +4,9 @@ import KAllocAtomics
 import Mutations
 import Scenarios
 
-/// Writes the sources under `from` to `to`, with the seeded faults. Returns whether all of them fit.
-func mutate(from: String, to: String) -> Bool {
+/// Writes the sources under `from` to `to`, with the seeded faults, which `switches` tells apart. Returns whether all of
+/// them fit.
+func mutate(from: String, to: String, switches: String) -> Bool {
   let files = FileManager.default
   do {
     guard let paths = files.enumerator(atPath: from) else {
@@ -23,7 +24,7 @@ func mutate(from: String, to: String) -> Bool {
       }
       edited.insert(path)
     }
-    try mutantFile.write(toFile: "\(to)/Mutant.swift", atomically: true, encoding: .utf8)
+    try switches.write(toFile: "\(to)/Mutant.swift", atomically: true, encoding: .utf8)
     // What is gone, or has another name now.
     for case let path as String in files.enumerator(atPath: to) ?? .init()
     where path.hasSuffix(".swift") && path != "Mutant.swift" && !edited.contains(path) {
@@ -43,7 +44,9 @@ func mutate(from: String, to: String) -> Bool {
 /// Looks for each seeded fault with the scenarios that are to find it. Returns whether all were found.
 func runMutants(_ numbers: ArraySlice<String>) -> Bool {
   var survivors: [UInt32] = []
-  let wanted = numbers.isEmpty ? allMutations : allMutations.filter { numbers.contains("\($0.number)") }
+  let wanted = allMutations.filter {
+    !$0.scenarios.isEmpty && (numbers.isEmpty || numbers.contains("\($0.number)"))
+  }
   for mutation in wanted {
     km_set_mutation(mutation.number)
     if !find(mutation) {

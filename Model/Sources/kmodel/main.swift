@@ -2,6 +2,7 @@
 
 import Explorer
 import KAllocAtomics
+import Mutations
 import Scenarios
 
 let usage = """
@@ -12,7 +13,8 @@ let usage = """
   kmodel replay NAME "SCHEDULE" [--mutation N]
                                            runs one schedule and prints what happens
 
-  kmodel mutate SLAB DIR                   writes a copy of the sources of Slab that holds the seeded faults
+  kmodel mutate SLAB DIR [--environment]   writes a copy of the sources of Slab that holds the seeded faults; for a build
+                                           of the library, where KALLOC_FAULT=N switches one on
   kmodel mutants [N…] [--seconds N]        in a build of that copy: looks for each fault
 
   A schedule is what a failing run prints: "a12.1 b3" is 12 operations of thread a, the last of which finds the value
@@ -29,13 +31,16 @@ guard shard.count == 2, shard[0] >= 1, shard[0] <= shard[1] else {
   exit(64)
 }
 let isTerse = flag("--terse")
+let inEnvironment = flag("--environment")
 prepareMachine()
 km_set_mutation(mutation)
 
 switch words.first {
 case "list": list()
 case "run": exit(run(selected(words.dropFirst())) ? 0 : 1)
-case "mutate" where words.count == 3: exit(mutate(from: words[1], to: words[2]) ? 0 : 1)
+case "mutate" where words.count == 3:
+  exit(
+    mutate(from: words[1], to: words[2], switches: inEnvironment ? environmentMutantFile : mutantFile) ? 0 : 1)
 case "mutants": exit(runMutants(words.dropFirst()) ? 0 : 1)
 case "replay" where words.count == 3: exit(replay(words[1], words[2]) ? 0 : 1)
 default:

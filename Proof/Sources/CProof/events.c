@@ -23,7 +23,8 @@
 enum { MAX_THREADS = 64 };
 
 static pid_t threads[MAX_THREADS];
-static timer_t timers[MAX_THREADS];
+static timer_t timers[2 * MAX_THREADS];
+static int timer_count;
 static int thread_count;
 static unsigned running;
 static pthread_t barriers, migrations;
@@ -60,16 +61,18 @@ static void *run_migrations(void *unused) {
 }
 
 static void start_timer(int thread, long interval) {
+  timer_t *timer = &timers[timer_count];
   struct sigevent event = {0};
   event.sigev_notify = SIGEV_THREAD_ID;
   event.sigev_signo = SIGRTMIN;
   event.sigev_value.sival_int = thread;
   event.sigev_notify_thread_id = threads[thread];
-  if (timer_create(CLOCK_MONOTONIC, &event, &timers[thread]) != 0) return;
+  if (timer_create(CLOCK_MONOTONIC, &event, timer) != 0) return;
+  timer_count++;
   // Each a little different, so that the ticks wander over the program.
   const struct timespec period = {0, interval + thread * 331};
   const struct itimerspec setting = {period, period};
-  timer_settime(timers[thread], 0, &setting, NULL);
+  timer_settime(*timer, 0, &setting, NULL);
 }
 
 void cp_events_start(const cp_options *options, const pid_t *tids, int count) {
@@ -80,10 +83,14 @@ void cp_events_start(const cp_options *options, const pid_t *tids, int count) {
   running = options->events;
   __atomic_store_n(&ending, 0, __ATOMIC_RELEASE);
   if (running & CP_TIMERS) {
-    struct sigaction action = {.sa_sigaction = tick, .sa_flags = SA_SIGINFO | SA_RESTART};
+    struct sigaction action = {.sa_sigaction = tick, .sa_flags = SA_SIGINFO | SA_RESTART | (running & CP_NESTED ? SA_NODEFER : 0)};
     sigemptyset(&action.sa_mask);
     sigaction(SIGRTMIN, &action, NULL);
-    for (int i = 0; i < thread_count; i++) start_timer(i, options->interval);
+    timer_count = 0;
+    for (int i = 0; i < thread_count; i++) {
+      start_timer(i, options->interval);
+      if (running & CP_NESTED) start_timer(i, options->interval * 7 / 5);
+    }
   }
   if (running & CP_BARRIERS) {
     syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ, 0, 0);
@@ -95,7 +102,7 @@ void cp_events_start(const cp_options *options, const pid_t *tids, int count) {
 void cp_events_stop(cp_result *result) {
   __atomic_store_n(&ending, 1, __ATOMIC_RELEASE);
   if (running & CP_TIMERS)
-    for (int i = 0; i < thread_count; i++) timer_delete(timers[i]);
+    for (int i = 0; i < timer_count; i++) timer_delete(timers[i]);
   if (running & CP_BARRIERS) pthread_join(barriers, NULL);
   if (running & CP_MIGRATIONS) pthread_join(migrations, NULL);
   result->barriers += barrier_count;

@@ -80,8 +80,8 @@ static cp_place go_on(pid_t victim, int signal) {
   return next_stop(victim);
 }
 
-static cp_place one_step(pid_t victim) {
-  ptrace(PTRACE_SINGLESTEP, victim, NULL, NULL);
+static cp_place one_step(pid_t victim, int signal) {
+  ptrace(PTRACE_SINGLESTEP, victim, NULL, (long)signal);
   return next_stop(victim);
 }
 
@@ -91,11 +91,11 @@ cp_place cp_await_victim(pid_t victim) {
   return place;
 }
 
-cp_place cp_run_to(pid_t victim, uint64_t address, uint32_t count) {
+cp_place cp_run_to(pid_t victim, uint64_t address, uint32_t count, bool interrupted) {
   breakpoints(victim, address, victim_end());
   cp_place place = {CP_AT, 0};
   for (uint32_t hits = 0; hits < count; hits++) {
-    place = go_on(victim, 0);
+    place = go_on(victim, interrupted && hits == 0 ? SIGUSR1 : 0);
     if (place.how == CP_GONE || place.address != address) break;
   }
   if (place.how == CP_AT) breakpoints(victim, 0, 0);
@@ -104,13 +104,8 @@ cp_place cp_run_to(pid_t victim, uint64_t address, uint32_t count) {
 
 cp_place cp_step(pid_t victim, uint64_t count) {
   cp_place place = {CP_AT, 0};
-  while (count-- > 0 && place.how == CP_AT && !cp_is_end(place)) place = one_step(victim);
+  while (count-- > 0 && place.how == CP_AT && !cp_is_end(place)) place = one_step(victim, 0);
   return place;
-}
-
-cp_place cp_interrupt(pid_t victim) {
-  breakpoints(victim, victim_end(), 0);
-  return go_on(victim, SIGUSR1);
 }
 
 // What the assembler leaves for the kernel, see the kernel's documentation of rseq.
@@ -149,14 +144,14 @@ static bool is_own_code(uint64_t address) {
   return address >= (uint64_t)(uintptr_t)__executable_start && address < (uint64_t)(uintptr_t)etext;
 }
 
-size_t cp_record(pid_t victim, bool through, uint64_t *addresses, size_t limit) {
+size_t cp_record(pid_t victim, bool through, bool interrupted, uint64_t *addresses, size_t limit) {
   size_t count = 0;
-  cp_place place = one_step(victim);
+  cp_place place = one_step(victim, interrupted ? SIGUSR1 : 0);
   while (place.how == CP_AT && !cp_is_end(place) && count < limit) {
     addresses[count++] = place.address;
     const descriptor *section = through && is_own_code(place.address) ? announced_at(place.address) : NULL;
     if (!section) {
-      place = one_step(victim);
+      place = one_step(victim, 0);
       continue;
     }
     if (count < limit) addresses[count++] = section->start;
@@ -175,15 +170,20 @@ void cp_poke(pid_t victim, uint64_t address, uint64_t word) {}
 void cp_victim(void (*operation)(void *), void *context) { for (;;) pause(); }
 bool cp_is_end(cp_place place) { return true; }
 cp_place cp_await_victim(pid_t victim) { return (cp_place){CP_GONE, 0}; }
-cp_place cp_run_to(pid_t victim, uint64_t address, uint32_t count) { return (cp_place){CP_GONE, 0}; }
+cp_place cp_run_to(pid_t victim, uint64_t address, uint32_t count, bool interrupted) { return (cp_place){CP_GONE, 0}; }
 cp_place cp_step(pid_t victim, uint64_t count) { return (cp_place){CP_GONE, 0}; }
-cp_place cp_interrupt(pid_t victim) { return (cp_place){CP_GONE, 0}; }
-size_t cp_record(pid_t victim, bool through, uint64_t *addresses, size_t limit) { return 0; }
+size_t cp_record(pid_t victim, bool through, bool interrupted, uint64_t *addresses, size_t limit) { return 0; }
 size_t cp_section_count(void) { return 0; }
 uint64_t cp_section_start(size_t index) { return 0; }
 uint64_t cp_section_end(size_t index) { return 0; }
 
 #endif
+
+bool cp_is_in_section(uint64_t address) {
+  for (size_t index = 0; index < cp_section_count(); index++)
+    if (address >= cp_section_start(index) && address < cp_section_end(index)) return true;
+  return false;
+}
 
 static int first_object(struct dl_phdr_info *info, size_t size, void *bias) {
   *(uint64_t *)bias = info->dlpi_addr;
@@ -205,13 +205,20 @@ bool cp_demangle(const char *name, char *buffer, size_t bytes) {
 
 static void (*interrupt_handler)(void *);
 static void *interrupt_context;
+static uint64_t handlers;
 
-static void interrupted(int signal) { interrupt_handler(interrupt_context); }
+static void interrupted(int signal) {
+  handlers++;
+  interrupt_handler(interrupt_context);
+  handlers--;
+}
+
+bool cp_is_in_handler(pid_t victim) { return cp_peek(victim, (uint64_t)(uintptr_t)&handlers) != 0; }
 
 void cp_on_interrupt(void (*handler)(void *), void *context) {
   interrupt_handler = handler;
   interrupt_context = context;
-  struct sigaction action = {.sa_handler = interrupted};
+  struct sigaction action = {.sa_handler = interrupted, .sa_flags = SA_NODEFER};
   sigemptyset(&action.sa_mask);
   sigaction(SIGUSR1, &action, NULL);
 }

@@ -22,11 +22,14 @@
 
 #include "CProof.h"
 
-enum { MAX_THREADS = 64, SLOTS = 192, MAIL = 256, HANDLER_BLOCKS = 6, CHILD_BLOCKS = 2000, CHILD_BOOKS = 16, PARK_OPERATIONS = 1000 };
+enum { MAX_THREADS = 64, SLOTS = 192, MAIL = 256, HANDLER_BLOCKS = 6, CHILD_BLOCKS = 2000, CHILD_BOOKS = 16, MAX_DEPTH = 4, PARK_OPERATIONS = 1000 };
 
 typedef struct {
   _Alignas(128) uint64_t random;
-  uint64_t handler_random;
+  // By depth: a handler may interrupt a handler.
+  uint64_t handler_random[MAX_DEPTH];
+  volatile unsigned depth;
+  uint64_t nested;
   uint64_t operations;
   uint64_t number;
   const uint32_t *inside;
@@ -143,16 +146,20 @@ static void step(worker *self) {
 
 static void handle_tick(int thread) {
   worker *self = &workers[thread];
+  if (self->depth == MAX_DEPTH) return;
+  uint64_t *random = &self->handler_random[self->depth++];
+  if (self->depth > 1) self->nested++;
   uint64_t *blocks[HANDLER_BLOCKS];
   uint64_t headers[HANDLER_BLOCKS];
-  const unsigned count = 1 + next(&self->handler_random) % HANDLER_BLOCKS;
+  const unsigned count = 1 + next(random) % HANDLER_BLOCKS;
   unsigned got = 0;
   for (; got < count; got++) {
-    headers[got] = some_size(next(&self->handler_random)) | next(&self->handler_random) << 20;
+    headers[got] = some_size(next(random)) | next(random) << 20;
     blocks[got] = take(headers[got]);
     if (!blocks[got]) break;
   }
   while (got-- > 0) give(blocks[got], headers[got]);
+  self->depth--;
 }
 
 static void *work(void *argument) {
@@ -195,7 +202,8 @@ static void start(const cp_allocator *under_test, const cp_options *with, cp_res
   }
   for (int i = 0; i < thread_count(); i++) {
     workers[i].random = options.seed + (uint64_t)i;
-    workers[i].handler_random = ~options.seed + (uint64_t)i;
+    for (int depth = 0; depth < MAX_DEPTH; depth++)
+      workers[i].handler_random[depth] = ~options.seed + (uint64_t)(i + depth * MAX_THREADS);
     workers[i].number = (uint64_t)i;
     pthread_create(&workers[i].handle, NULL, i < options.threads ? work : probe, &workers[i]);
   }
@@ -221,6 +229,7 @@ static void finish(void) {
   for (int i = 0; i < thread_count(); i++) {
     pthread_join(workers[i].handle, NULL);
     report->operations += workers[i].operations;
+    report->nested += workers[i].nested;
   }
   if (!faults) free_all();
   int code = 0;
@@ -315,7 +324,7 @@ static void stop_workers(int limit, uint64_t random) {
     if (!await_operations(victim, operations_of(victim) + next(&random) % 4096, limit)) break;
     for (int i = 0; i < options.threads; i++) at_stop[i] = operations_of(i);
     stopped[victim] = true;
-    if (!cp_park(workers[victim].handle, workers[victim].inside, limit)) return fault("hang: a thread does not take a signal", NULL);
+    if (!cp_park(workers[victim].tid, workers[victim].inside, next(&random) & 1, limit)) return fault("a thread cannot be stopped", NULL);
     for (int i = 0; i < options.threads; i++)
       if (!stopped[i] && !await_operations(i, at_stop[i] + PARK_OPERATIONS, limit))
         return fault("hang: the others wait for a stopped thread, at", (void *)cp_parked_at(cp_parked() - 1));
@@ -326,7 +335,9 @@ static void stop_workers(int limit, uint64_t random) {
 }
 
 void cp_run_park(const cp_allocator *under_test, const cp_options *with, int limit, cp_result *result) {
+  const bool can_stop = cp_park_begin();
   start(under_test, with, result);
+  if (!can_stop) fault("no process that stops threads", NULL);
   stop_workers(limit, options.seed);
   for (int i = 0; i < options.threads; i++) report->operations += operations_of(i);
   // What was in the slots is free again; what the stopped ones had in their hands is not.

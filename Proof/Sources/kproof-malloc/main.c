@@ -1,4 +1,4 @@
-// kproof-malloc signals|fork SECONDS THREADS SEED INTERVAL LIMIT: the workload over malloc and free of whichever library was
+// kproof-malloc signals|nested|fork SECONDS THREADS SEED INTERVAL LIMIT: the workload over malloc and free of whichever library was
 // loaded first. Prints the library, then one line of figures. Status 0: nothing found wrong, 3: something, on the third line.
 
 #include <stdio.h>
@@ -14,13 +14,13 @@ int main(int count, char **arguments) {
   cp_result result;
   printf("%s\n", cp_malloc_library());
   fflush(stdout);
-  if (strcmp(arguments[1], "signals") == 0) {
-    options.events = CP_TIMERS | CP_HANDLERS;
+  if (strcmp(arguments[1], "fork") != 0) {
+    options.events = CP_TIMERS | CP_HANDLERS | (strcmp(arguments[1], "nested") == 0 ? CP_NESTED : 0);
     cp_run_churn(&cp_libc, &options, &result);
   } else {
     cp_run_fork(&cp_libc, &options, atoi(arguments[6]), &result);
   }
-  printf("%llu %llu %llu\n%s\n", (unsigned long long)result.operations, (unsigned long long)result.handlers,
-         (unsigned long long)result.forks, result.fault);
+  printf("%llu %llu %llu %llu\n%s\n", (unsigned long long)result.operations, (unsigned long long)result.handlers,
+         (unsigned long long)result.forks, (unsigned long long)result.nested, result.fault);
   return result.fault[0] ? 3 : 0;
 }

@@ -2,7 +2,7 @@
 //
 //   workload.c   threads that allocate, free, verify and hand over, while events come over them; forks in a loop
 //   events.c     the events: barriers that abort restartable sequences, interval timers, forced migrations
-//   park.c       threads that a signal stops for good
+//   park.c       threads that are stopped for good under load
 //   trace.c      ptrace: a victim that is stepped, or run to an instruction, and left there
 //   process.c    fork, exec, waiting with a limit, words that parent and child share
 
@@ -77,10 +77,14 @@ typedef enum {
   CP_HANDLERS = 4,
   /// sched_setaffinity in a loop, from a thread of its own.
   CP_MIGRATIONS = 8,
+  /// A second timer for each thread; a handler may be interrupted by another one.
+  CP_NESTED = 16,
 } cp_events;
 
 typedef struct {
   uint64_t operations, handlers, barriers, migrations, forks;
+  /// Handlers that interrupted a handler.
+  uint64_t nested;
   /// Of the probe: its operations, those that were aborted at their first attempt, and how often one of those was tried again by
   /// the slow path, at most.
   uint64_t probed, aborted, most_retries;
@@ -118,9 +122,11 @@ void cp_run_fork(const cp_allocator *_Nonnull allocator, const cp_options *_Nonn
 void cp_run_park(const cp_allocator *_Nonnull allocator, const cp_options *_Nonnull options, int limit,
                  cp_result *_Nonnull result);
 
-/// Stops a thread for good, where two hundred signals find it so while `*inside` is not 0; false where it does not answer one
-/// within `limit` milliseconds.
-bool cp_park(pthread_t thread, const uint32_t *_Nonnull inside, int limit);
+/// Starts the process that stops threads of this one; false where that is refused.
+bool cp_park_begin(void);
+/// Stops a thread for good at an instruction that it is about to execute, where it can be found so while `*inside` is not 0, and
+/// with `in_section` in a restartable sequence. False where it cannot be stopped within `limit` milliseconds.
+bool cp_park(pid_t thread, const uint32_t *_Nonnull inside, bool in_section, int limit);
 /// Threads that were stopped, and the address of the instruction before which each of them was.
 uint32_t cp_parked(void);
 uint64_t cp_parked_at(uint32_t index);

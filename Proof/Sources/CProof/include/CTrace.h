@@ -24,28 +24,30 @@ typedef struct {
 /// Waits for a new victim's first stop, before its operation.
 cp_place cp_await_victim(pid_t victim);
 /// Lets the victim go on to the `count`-th time (from 1) that it is about to execute the instruction at `address`, or to the end of
-/// its operation, whichever comes first.
-cp_place cp_run_to(pid_t victim, uint64_t address, uint32_t count);
+/// its operation, whichever comes first. `interrupted`: with a signal, whose handler runs at once; the address may be in it.
+cp_place cp_run_to(pid_t victim, uint64_t address, uint32_t count, bool interrupted);
 /// Single-steps so many instructions, or to the end of the operation.
 cp_place cp_step(pid_t victim, uint64_t count);
 /// Whether the operation has ended there.
 bool cp_is_end(cp_place place);
-/// Lets it go on with a signal, whose handler runs at once, to the end of its operation.
-cp_place cp_interrupt(pid_t victim);
-/// What that handler calls.
+/// What that handler calls. It may be interrupted by the same signal.
 void cp_on_interrupt(void (*_Nonnull handler)(void *_Nullable), void *_Nullable context);
+/// Whether a victim is in a handler.
+bool cp_is_in_handler(pid_t victim);
 /// Ends this process after so many seconds.
 void cp_live_at_most(unsigned seconds);
 
 /// Steps through the whole operation and writes down the address of each instruction that is about to be executed, up to `limit`.
 /// With `through` restartable sequences are run through without a stop, of which the first instruction is written down; without
-/// it each is aborted by the step. Returns how many there were.
-size_t cp_record(pid_t victim, bool through, uint64_t *_Nonnull addresses, size_t limit);
+/// it each is aborted by the step. `interrupted`: a handler runs first, and its instructions come first. Returns how many there were.
+size_t cp_record(pid_t victim, bool through, bool interrupted, uint64_t *_Nonnull addresses, size_t limit);
 
 /// The restartable sequences of this program: the addresses of the first instruction and behind the last.
 size_t cp_section_count(void);
 uint64_t cp_section_start(size_t index);
 uint64_t cp_section_end(size_t index);
+/// Whether the instruction at an address is of one.
+bool cp_is_in_section(uint64_t address);
 
 /// The address of the operating program that the symbol table's addresses are relative to.
 uint64_t cp_load_bias(void);

@@ -25,7 +25,10 @@ struct AllCommand: ParsableCommand {
       try Suspend(options: .parse(["--points", quick ? "3" : "32"])).run()
     }
     try prove("interrupt", "a handler at any instruction of the allocator uses it, and nothing is lost") {
-      try Suspend(options: .parse(["--points", quick ? "2" : "16"]), interrupting: true).run()
+      try Suspend(options: .parse(["--points", quick ? "2" : "16"]), proof: .interrupt).run()
+    }
+    try prove("nested", "the same, where another handler interrupts the handler") {
+      try Suspend(options: .parse(["--points", quick ? "1" : "8"]), proof: .nested).run()
     }
     try prove("park", "threads stopped at random moments under load, all but one, leave that one going") {
       try Park(options: .parse(short)).run()
@@ -37,6 +40,11 @@ struct AllCommand: ParsableCommand {
       quick ? short + ["--runs", "1", "--alone"] : ["--seconds", "1", "--runs", "3", "--malloc", malloc])
     try prove("signals", "handlers allocate and free wherever they interrupt the allocator") {
       try Survival(options: survival, kind: .signals).run()
+    }
+    try prove("signals, nested", "the same, where handlers are interrupted by handlers") {
+      var own = survival
+      own.only = "KAlloc"
+      return try Survival(options: own, kind: .nested).run()
     }
     try prove("fork", "a child of a process with threads frees what it inherited, allocates, and its heap is sound") {
       try Survival(options: survival, kind: .fork).run()

@@ -24,17 +24,22 @@ enum SelfTest {
       let symbols = try Symbols()
       let refill = Path.all.first { $0.name == "allocate: refills from slabs" }!
       let waiting = try Suspension(
-        path: refill, mode: .rseq, symbols: symbols, points: 40, seed: 1, limit: 1500, broken: .waits
+        path: refill, mode: .rseq, symbols: symbols, points: 40, seed: 1, limit: 1500, proof: .suspend, broken: .waits
       ).run()
       expect("a spin lock", "suspend", waiting.failures.first { $0.contains("did not finish") })
       let hoarding = try Suspension(
-        path: .hoarding, mode: .rseq, symbols: symbols, points: 200, seed: 1, limit: 20_000
+        path: .hoarding, mode: .rseq, symbols: symbols, points: 200, seed: 1, limit: 20_000, proof: .suspend
       ).run()
       let keeping = try Suspension(
-        path: .fromTheStack, mode: .rseq, symbols: symbols, points: 100, seed: 1, limit: 20_000, interrupting: true,
+        path: .fromTheStack, mode: .rseq, symbols: symbols, points: 100, seed: 1, limit: 20_000, proof: .interrupt,
         broken: .keepsAside
       ).run()
+      let handlers = try Suspension(
+        path: .fromTheStack, mode: .rseq, symbols: symbols, points: 400, seed: 1, limit: 20_000, proof: .nested,
+        broken: .handlersKeepAside, within: "CrewWork"
+      ).run()
       expect("a block taken with a load and a store", "interrupt", keeping.failures.first)
+      expect("the same, by handlers alone", "interrupt --nested", handlers.failures.first)
       expect("more in hand than a magazine", "suspend", hoarding.failures.first { $0.contains("objects lost") })
     }
     expect("a spin lock", "park", try SelfTest.parkFault())
@@ -51,7 +56,7 @@ enum SelfTest {
 
   /// A thread is not stopped while it has the lock in every process.
   private static func parkFault() throws -> String? {
-    for seed in 1...20 as ClosedRange<UInt64> {
+    for seed in 1...80 as ClosedRange<UInt64> {
       let run = try Park.run(.spinLocked, .parse(["--limit", "1"]), seed: seed)
       if let fault = fault(run) { return fault }
     }

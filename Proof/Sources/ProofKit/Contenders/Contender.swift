@@ -53,9 +53,15 @@ struct Contender {
   }
 }
 
-/// Signals or fork, and how much of it. The same for all contenders.
+/// Signals, signals in handlers, or fork, and how much of it. The same for all contenders.
 struct Workload {
-  enum Kind: String { case signals, fork }
+  enum Kind: String {
+    /// Handlers allocate.
+    case signals
+    /// The same, and are interrupted by handlers.
+    case nested
+    case fork
+  }
   var kind: Kind
   var seconds = 1.0
   var threads = 4

@@ -29,8 +29,8 @@ struct RunCommand: ParsableCommand {
     if name == .spinLocked { table = cp_spin_locked(&table) }
     var result = cp_result()
     switch kind {
-    case "signals":
-      options.events = CP_TIMERS.rawValue | CP_HANDLERS.rawValue
+    case "signals", "nested":
+      options.events = CP_TIMERS.rawValue | CP_HANDLERS.rawValue | (kind == "nested" ? CP_NESTED.rawValue : 0)
       cp_run_churn(&table, &options, &result)
     case "storm":
       options.probe = Probe.run
@@ -42,8 +42,8 @@ struct RunCommand: ParsableCommand {
     }
     let books = subject.heap.statistics()
     let figures: [UInt64] = [
-      result.operations, result.handlers, result.forks, result.barriers, result.migrations, UInt64(books.aborts),
-      UInt64(books.shared), result.probed, result.aborted, result.most_retries,
+      result.operations, result.handlers, result.forks, result.nested, result.barriers, result.migrations,
+      UInt64(books.aborts), UInt64(books.shared), result.probed, result.aborted, result.most_retries,
     ]
     let fault = withUnsafeBytes(of: result.fault) { String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self) }
     print(name.rawValue, figures.map(String.init).joined(separator: " "), fault, separator: "\n")

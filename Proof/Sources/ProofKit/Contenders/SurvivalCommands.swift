@@ -35,7 +35,7 @@ struct Survival {
     try options.check()
     var table = Table(
       "\(kind.rawValue): \(options.runs) × \(options.seconds) s, \(options.threads) threads", "survived", "otherwise",
-      "operations", kind == .signals ? "handlers" : "children")
+      "operations", kind == .fork ? "children" : kind == .nested ? "nested handlers" : "handlers")
     var failures: [String] = []
     for contender in options.contenders {
       var outcomes: [Run.Outcome] = []
@@ -47,7 +47,7 @@ struct Survival {
         let run = try contender.run(workload)
         outcomes.append(run.outcome)
         operations += run.figure(0)
-        events += run.figure(kind == .signals ? 1 : 2)
+        events += run.figure(kind == .fork ? 2 : kind == .nested ? 3 : 1)
         if contender.isKAlloc, run.outcome != .survived {
           failures.append("\(kind.rawValue), \(contender.name), seed \(workload.seed): \(run.outcome)")
         }
@@ -73,8 +73,9 @@ struct SignalsCommand: ParsableCommand {
     commandName: "signals",
     abstract: "Signal handlers on all threads allocate and free, wherever they interrupt; KAlloc beside its peers.")
   @OptionGroup var options: SurvivalOptions
+  @Flag(help: "Handlers are interrupted by handlers, too.") var nested = false
 
-  mutating func run() throws { try Verdict.end(Survival(options: options, kind: .signals).run()) }
+  mutating func run() throws { try Verdict.end(Survival(options: options, kind: nested ? .nested : .signals).run()) }
 }
 
 struct ForkCommand: ParsableCommand {

@@ -46,7 +46,7 @@ struct Storm {
       [Kind.barriers, .timers, .migrations, .all].map { (.rseq, $0) } + [(.thread, .all), (.shared, .all)]
     for (subject, kind) in kinds {
       let run = try Storm.run(subject, kind, options)
-      let most = run.figure(9)
+      let most = run.figure(10)
       var verdict = run.outcome.word
       if run.outcome != .survived { failures.append("storm, \(kind.name), \(subject.rawValue): \(run.outcome)") }
       if most > Bounds.retries {
@@ -54,8 +54,8 @@ struct Storm {
         failures.append("storm, \(kind.name), \(subject.rawValue): an operation was retried \(most) times")
       }
       table.add(
-        kind.name, subject.rawValue, run.figure(0).grouped, run.figure(3).grouped, run.figure(1).grouped,
-        run.figure(4).grouped, run.figure(7).grouped, subject == .rseq ? run.figure(8).grouped : "", "\(most)", verdict)
+        kind.name, subject.rawValue, run.figure(0).grouped, run.figure(4).grouped, run.figure(1).grouped,
+        run.figure(5).grouped, run.figure(8).grouped, subject == .rseq ? run.figure(9).grouped : "", "\(most)", verdict)
     }
     print(table.text)
     if options.gdb { failures += try Debugger.run() }

@@ -8,6 +8,8 @@ struct Operand {
   var lock: UnsafeMutablePointer<UInt32>? = nil
   /// Where a subject that is not re-entrant keeps a block for the next allocation; `nil`: nothing is kept.
   var aside: UnsafeMutablePointer<UnsafeMutableRawPointer?>? = nil
+  /// The same, for handlers alone.
+  var handlersAside: UnsafeMutablePointer<UnsafeMutableRawPointer?>? = nil
   var size: Int
   var order = 0
   var block: UnsafeMutableRawPointer? = nil
@@ -41,8 +43,10 @@ struct Operand {
 
   /// Frees what is kept aside, and keeps nothing from then on.
   mutating func keepNothing() {
-    if let aside, let kept = aside.pointee { heap.deallocate(kept, size: size) }
-    aside = nil
+    for aside in [aside, handlersAside] {
+      if let aside, let kept = aside.pointee { heap.deallocate(kept, size: size) }
+    }
+    (aside, handlersAside) = (nil, nil)
   }
 
   @inline(__always)
@@ -58,6 +62,8 @@ enum Breakage {
   case waits
   /// It keeps a block aside for the next allocation, and takes it with a load and a store.
   case keepsAside
+  /// The same, but only handlers do: they are the operation's no danger, but each other's.
+  case handlersKeepAside
 }
 
 /// Brings a heap into the state in which an operation takes a certain path, with operations of the heap.
@@ -82,10 +88,10 @@ final class Preparation {
       let lock = UnsafeMutablePointer<UInt32>.allocate(capacity: 1)
       lock.initialize(to: 0)
       operand.pointee.lock = lock
-    case .keepsAside:
+    case .keepsAside, .handlersKeepAside:
       let aside = UnsafeMutablePointer<UnsafeMutableRawPointer?>.allocate(capacity: 1)
       aside.initialize(to: heap.allocate(size: size))
-      operand.pointee.aside = aside
+      if broken == .keepsAside { operand.pointee.aside = aside } else { operand.pointee.handlersAside = aside }
     }
     // Another class first: the heap has slabs, and blocks that are in use.
     if let other = heap.allocate(size: 48) { operand.pointee.block = other }

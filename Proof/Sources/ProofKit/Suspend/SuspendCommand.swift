@@ -37,14 +37,18 @@ struct InterruptCommand: ParsableCommand {
     commandName: "interrupt",
     abstract: "A signal handler uses the allocator at each of its instructions; nothing may be lost.")
   @OptionGroup var options: SuspendOptions
+  @Flag(help: "Each handler is interrupted by another one, at one of its instructions by chance.") var nested = false
 
-  mutating func run() throws { try Verdict.end(Suspend(options: options, interrupting: true).run()) }
+  mutating func run() throws {
+    try Verdict.end(Suspend(options: options, proof: nested ? .nested : .interrupt).run())
+  }
 }
 
 /// All paths in all modes, one table.
 struct Suspend {
   let options: SuspendOptions
-  var interrupting = false
+  var proof = Suspension.Proof.suspend
+  private var interrupting: Bool { proof != .suspend }
 
   /// Prints the table. Returns what failed.
   func run() throws -> [String] {
@@ -54,17 +58,15 @@ struct Suspend {
     }
     let symbols = try Symbols()
     var table = Table(
-      interrupting ? "a handler at each place" : "a thread stopped for good", "mode", "instructions", "stop points",
-      "of", "trials", "objects lost",
-      "left in caches", "KiB lost",
-      "steps, aborted", "verdict")
+      heading, "mode", "instructions", "stop points", "of", "trials", "objects lost", "left in caches", "KiB lost",
+      proof == .nested ? "nested" : "steps, aborted", "verdict")
     var failures: [String] = []
     var all: [PathReport] = []
     for path in Path.all where options.path.isEmpty || path.name.contains(options.path) {
       for mode in try options.modes {
         let report = try Suspension(
           path: path, mode: mode, symbols: symbols, points: options.points == 0 ? 4096 : options.points,
-          seed: options.seed, limit: Int32(options.limit * 1000), interrupting: interrupting
+          seed: options.seed, limit: Int32(options.limit * 1000), proof: proof
         ).run()
         all.append(report)
         if options.progress {
@@ -77,13 +79,22 @@ struct Suspend {
           "\(report.exercised.count)", "\(report.places.count)", "\(report.trials)",
           interrupting ? "\(report.objectsLost)" : "\(report.objectsLost) ≤ \(path.magazine)", "\(report.stuck)",
           interrupting ? "\(report.bytesLost >> 10)" : "\(report.bytesLost >> 10) ≤ \(Loss.bytesBound(path) >> 10)",
-          report.steps == 0 ? "" : report.steps.grouped, report.failures.isEmpty ? "ok" : "FAILED")
+          proof == .nested ? "\(report.nested)" : report.steps == 0 ? "" : report.steps.grouped,
+          report.failures.isEmpty ? "ok" : "FAILED")
       }
     }
     print(table.text)
     print(total(all))
     if options.functions { print(Suspend.functions(all, symbols)) }
     return failures
+  }
+
+  private var heading: String {
+    switch proof {
+    case .suspend: "a thread stopped for good"
+    case .interrupt: "a handler at each place"
+    case .nested: "a handler at each place, interrupted"
+    }
   }
 
   private func total(_ reports: [PathReport]) -> String {
@@ -93,6 +104,7 @@ struct Suspend {
     return
       "\(interrupting ? "interrupt" : "suspend"): \(exercised.count.grouped) of \(places.count.grouped) different instructions of the allocator, "
       + "in \(trials.grouped) processes with a thread \(interrupting ? "interrupted there" : "stopped for good")"
+      + (proof == .nested ? ", in \(reports.reduce(0) { $0 + $1.nested }.grouped) of them the handler, too" : "")
   }
 
   /// For each function how many of its instructions a thread was stopped at.

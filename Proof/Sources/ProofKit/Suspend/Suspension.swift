@@ -12,8 +12,10 @@ struct PathReport {
   /// Different instructions of the allocator at which the operation can be stopped, and those at which it was.
   var places: Set<UInt64> = []
   var exercised: Set<UInt64> = []
-  /// Processes in which a thread was stopped for good.
+  /// Processes in which a thread was stopped for good, or interrupted.
   var trials = 0
+  /// Those in which a handler interrupted a handler.
+  var nested = 0
   /// Single steps to the operation's end where each step aborts the sequence it is in.
   var steps = 0
   var objectsLost = 0
@@ -33,9 +35,18 @@ struct Suspension {
   let seed: UInt64
   /// Milliseconds for the others.
   let limit: Int32
-  /// Not left where it was stopped: a signal handler allocates and frees there, and the operation goes on.
-  var interrupting = false
+  let proof: Proof
   var broken = Breakage.nothing
+  /// Only handlers' places in functions whose name contains this.
+  var within = ""
+
+  enum Proof {
+    case suspend
+    /// Not left where it was stopped: a signal handler allocates and frees there, and the operation goes on.
+    case interrupt
+    /// The same, and that handler is interrupted by another one.
+    case nested
+  }
 
   /// Instructions that are recorded, at most.
   static let recordLimit = 400_000
@@ -57,7 +68,7 @@ struct Suspension {
     report.instructions = recorded.count
     report.isCut = recorded.count == limitOfRecord
     let aborted =
-      mode == .rseq && points >= 16 && !path.drains && !interrupting
+      mode == .rseq && points >= 16 && !path.drains && proof == .suspend
       ? trial.record(through: false, limit: Suspension.recordLimit) : []
     report.steps = aborted.count
     if aborted.count == Suspension.recordLimit {
@@ -68,17 +79,36 @@ struct Suspension {
       return report
     }
     let stops = stops(recorded, aborted, trial, &report)
-    for stop in stops {
-      if report.failures.count >= 3 { break }
-      take(trial, stop, before, after, &report)
+    let handler = proof == .nested ? handlerPlaces(trial) : []
+    // With two places to choose, each stop and each place in the handler once, as far as `points` goes.
+    for turn in 0..<max(stops.count, min(handler.count, points)) where report.failures.count < 3 {
+      let stop = stops[turn % stops.count]
+      switch proof {
+      case .suspend: take(trial, stop, .nothing, before, after, &report)
+      case .interrupt: take(trial, stop, .handler, before, after, &report)
+      case .nested: take(trial, stop, .handlers(handler[turn % handler.count], 1), before, after, &report)
+      }
     }
     return report
   }
 
-  private func take(_ trial: Trial, _ stop: Trial.Stop, _ before: Books, _ after: Books, _ report: inout PathReport) {
-    let outcome = trial.run(stop, interrupting: interrupting)
+  /// The instructions of a handler that are the allocator's, in an order by chance.
+  private func handlerPlaces(_ trial: Trial) -> [UInt64] {
+    let recorded = Set(trial.record(through: true, interrupted: true, limit: limitOfRecord))
+    var random = SplitMix(state: ~seed)
+    return recorded.sorted().filter { address in
+      symbols.isAllocator(address) && (within.isEmpty || symbols.describe(address).contains(within))
+    }.shuffled(using: &random)
+  }
+
+  private func take(
+    _ trial: Trial, _ stop: Trial.Stop, _ visit: Trial.Visit, _ before: Books, _ after: Books,
+    _ report: inout PathReport
+  ) {
+    let outcome = trial.run(stop, visit)
     if case .notReached = outcome { return }
     report.trials += 1
+    if trial.wasNested { report.nested += 1 }
     if case .at(let address, _) = stop { report.exercised.insert(address) }
     var fault: String?
     var place: UInt64 = 0
@@ -86,7 +116,7 @@ struct Suspension {
     switch outcome {
     case .books(let found):
       let loss =
-        interrupting
+        visit.isInterrupting
         ? Loss(found, interrupted: after) : Loss(found, before: before, after: after, path: path, mode: mode)
       report.objectsLost = max(report.objectsLost, loss.objects)
       report.bytesLost = max(report.bytesLost, loss.bytes)
@@ -97,9 +127,11 @@ struct Suspension {
     case .notReached: break
     }
     if let fault {
-      report.failures.append(
-        "\(path.name), \(mode.rawValue), \(interrupting ? "interrupted" : "stopped") at \(symbols.describe(place)) (\(stop)): \(fault)"
-      )
+      var position = "\(visit.isInterrupting ? "interrupted" : "stopped") at \(symbols.describe(place)) (\(stop))"
+      if case .handlers(let address, let count) = visit {
+        position += ", the handler at \(symbols.describe(address)) (pass \(count))"
+      }
+      report.failures.append("\(path.name), \(mode.rawValue), \(position): \(fault)")
     }
   }
 

@@ -8,7 +8,7 @@ struct Trial {
   let slabBytes: Int
   /// Milliseconds that the others may take.
   let limit: Int32
-  /// Words that the processes share: go, finished, done, fault, the operation's block; then the books.
+  /// Words that the processes share: go, finished, done, fault, the operation's block, nested handlers; then the books.
   let shared: UnsafeMutableRawPointer
 
   static let crew = 3
@@ -34,6 +34,19 @@ struct Trial {
     }
   }
 
+  /// What comes over the victim where it was stopped.
+  enum Visit {
+    /// It stays there for good.
+    case nothing
+    /// A signal handler uses the allocator, then the operation goes on to its end.
+    case handler
+    /// The same; the handler is interrupted by another one where it comes to an address for the n-th time. Where it does not come
+    /// there, the second one interrupts the operation, or nothing.
+    case handlers(UInt64, UInt32)
+
+    var isInterrupting: Bool { if case .nothing = self { false } else { true } }
+  }
+
   enum Outcome {
     case books(Books)
     /// The operation never comes to the address.
@@ -48,16 +61,18 @@ struct Trial {
   private var done: UnsafeMutablePointer<UInt32> { word(2) }
   private var fault: UnsafeMutablePointer<UInt32> { word(3) }
   private var stamped: UnsafeMutablePointer<UInt32> { word(4) }
+  private var nested: UnsafeMutablePointer<UInt32> { word(5) }
   private var books: UnsafeMutablePointer<Books> { (shared + 1024).assumingMemoryBound(to: Books.self) }
 
   private func word(_ index: Int) -> UnsafeMutablePointer<UInt32> {
     (shared + index * 128).assumingMemoryBound(to: UInt32.self)
   }
 
-  /// - Parameter interrupting: the victim is not left there: a signal handler uses the allocator at that place, then the
-  ///   operation goes on to its end.
-  func run(_ stop: Stop, interrupting: Bool = false) -> Outcome {
-    for index in 0..<5 { word(index).pointee = 0 }
+  /// Whether in the last run a handler interrupted a handler.
+  var wasNested: Bool { nested.pointee != 0 }
+
+  func run(_ stop: Stop, _ visit: Visit = .nothing) -> Outcome {
+    for index in 0..<6 { word(index).pointee = 0 }
     let victim = start(withCrew: true)
     defer { _ = cp_kill(victim) }
     _ = cp_await_victim(victim)
@@ -65,24 +80,32 @@ struct Trial {
     switch stop {
     case .before: break
     case .at(let address, let count):
-      place = cp_run_to(victim, address, count)
+      place = cp_run_to(victim, address, count, false)
       if cp_is_end(place) { return .notReached }
     case .steps(let count):
       place = cp_step(victim, count)
       if cp_is_end(place) { return .notReached }
-    case .after: place = cp_run_to(victim, 0, 1)
+    case .after: place = cp_run_to(victim, 0, 1, false)
     }
-    if interrupting && place.how == CP_AT {
-      let end = cp_interrupt(victim)
-      if !cp_is_end(end) { return .wrong("the operation did not end after the handler", at: place.address) }
+    if visit.isInterrupting && place.how == CP_AT && !isEnded(victim, visit) {
+      return .wrong("the operation did not end after the handler", at: place.address)
     }
-    if path.allocates && place.how == CP_AT && (interrupting || cp_is_end(place)) { stamp(victim) }
+    if path.allocates && place.how == CP_AT && (visit.isInterrupting || cp_is_end(place)) { stamp(victim) }
     if place.how == CP_GONE { return .wrong("the victim ended", at: place.address) }
     cp_set(go, 1)
     if !cp_await(done, 1, limit) { return .stuck(at: place.address) }
     if stamped.pointee > 1 { return .wrong("the block that it got was given to another, too", at: place.address) }
     if fault.pointee != 0 { return .wrong("a block has lost its contents, or memory ran out", at: place.address) }
     return .books(books.pointee)
+  }
+
+  /// Lets the handlers of a visit run, then the operation to its end; whether that came.
+  private func isEnded(_ victim: pid_t, _ visit: Visit) -> Bool {
+    guard case .handlers(let address, let count) = visit else { return cp_is_end(cp_run_to(victim, 0, 1, true)) }
+    let second = cp_run_to(victim, address, count, true)
+    if second.how != CP_AT || cp_is_end(second) { return cp_is_end(second) }
+    nested.pointee = cp_is_in_handler(victim) ? 1 : 0
+    return cp_is_end(cp_run_to(victim, 0, 1, true))
   }
 
   /// Where the operation has ended with a block, its first word says so: nobody else may write there.
@@ -96,13 +119,13 @@ struct Trial {
 
   private static let mark: UInt64 = 0x5eed_0b10_c4ed_b10c
 
-  /// The addresses of the operation's instructions, in their order.
-  func record(through: Bool, limit: Int) -> [UInt64] {
+  /// The addresses of the operation's instructions, in their order; where it is interrupted, those of the handler first.
+  func record(through: Bool, interrupted: Bool = false, limit: Int) -> [UInt64] {
     let victim = start(withCrew: false)
     defer { _ = cp_kill(victim) }
     _ = cp_await_victim(victim)
     return [UInt64](unsafeUninitializedCapacity: limit) { buffer, count in
-      count = cp_record(victim, through, buffer.baseAddress!, limit)
+      count = cp_record(victim, through, interrupted, buffer.baseAddress!, limit)
     }
   }
 
@@ -111,7 +134,7 @@ struct Trial {
     let victim = start(withCrew: false)
     defer { _ = cp_kill(victim) }
     _ = cp_await_victim(victim)
-    let place = cp_run_to(victim, address, 1)
+    let place = cp_run_to(victim, address, 1, false)
     return place.how == CP_AT && !cp_is_end(place)
   }
 
@@ -132,8 +155,9 @@ struct Trial {
     cp_live_at_most(60)
     cp_on_interrupt(
       { context in
-        let operand = Operand.at(context).pointee
-        // This one may meet the operation in what is broken on purpose.
+        var operand = Operand.at(context).pointee
+        if let kept = operand.handlersAside { operand.aside = kept }
+        // This one may meet the operation, or another handler, in what is broken on purpose.
         if !CrewWork(operand: operand, size: operand.size > 32768 ? 512 : operand.size, index: 2).run(60) { cp_exit(3) }
       }, operand)
     cp_victim(path.operate, operand)
@@ -145,6 +169,7 @@ struct Trial {
     _ = cp_await(trial.go, 1, 120_000)
     var operand = trial.operand.pointee
     operand.aside = nil
+    operand.handlersAside = nil
     let worker = CrewWork(operand: operand, size: trial.path.size, index: index)
     if !worker.run(Trial.operations) { _ = cp_add(trial.fault, 1) }
     if cp_add(trial.finished, 1) == UInt32(Trial.crew) {

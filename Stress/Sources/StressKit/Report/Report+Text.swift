@@ -4,7 +4,9 @@ extension Report {
     var lines: [String] = []
     func line(_ key: String, _ value: String) { lines.append("  " + key.padded(20) + value) }
     lines.append("kstress: \(verdict)")
-    line("allocator", allocator + (traffic.map { " (mode \($0.mode), \($0.nodes) nodes)" } ?? ""))
+    line(
+      "allocator", allocator + (traffic.map { " (mode \($0.mode), \($0.nodes) node\($0.nodes == 1 ? "" : "s"))" } ?? "")
+    )
     line("seed", "\(options.seed)")
     line("time", "\(seconds.fixed(1)) s, CPU \(cpuSeconds.fixed(1)) s")
     line("operations", "\(books.operations.grouped), \(Int(operationsPerSecond).grouped) a second, checks included")

@@ -1,7 +1,8 @@
 import Foundation
 
 // Line charts and bars as SVG text. A chart is 420 units wide, about as wide as it is shown on a phone and in a column of the
-// page, so that its text keeps its size. Colours and strokes are the page's style sheet's: `s0` … `s9` are series.
+// page, so that its text keeps its size. Colours and strokes are the page's style sheet's: `s0` … `s4` are series, `dashed` are
+// those that use a colour again.
 
 /// One series of a line chart.
 struct Series {
@@ -23,6 +24,9 @@ struct Chart {
   var fills = false
   /// Vertical lines with a word each.
   var marks: [(x: Double, name: String)] = []
+
+  static let colours = 5
+  private static func style(_ series: Int) -> String { "s\(series % colours)" + (series < colours ? "" : " dashed") }
 
   static let width = 420.0
   static let height = 210.0
@@ -59,7 +63,8 @@ struct Chart {
         let base = ends.y(ends.low).fixed(1)
         text += "<polygon class=\"area s\(index)\" points=\"\(first),\(base) \(path) \(last),\(base)\"/>"
       }
-      text += "<polyline class=\"line s\(index % 10)\" points=\"\(path)\"><title>\(one.name.escaped)</title></polyline>"
+      text +=
+        "<polyline class=\"line \(Self.style(index))\" points=\"\(path)\"><title>\(one.name.escaped)</title></polyline>"
     }
     for (index, mark) in marks.enumerated() {
       let place = ends.x(mark.x)
@@ -75,7 +80,7 @@ struct Chart {
 
   private var legend: String {
     guard series.count > 1 else { return "" }
-    let items = series.enumerated().map { "<li><i class=\"s\($0 % 10)\"></i>\($1.name.escaped)</li>" }
+    let items = series.enumerated().map { "<li><i class=\"\(Self.style($0))\"></i>\($1.name.escaped)</li>" }
     return "<ul class=\"legend\">\(items.joined())</ul>"
   }
 

@@ -28,7 +28,10 @@ struct Page {
 
   private func table(_ head: [String], _ rows: [[String]]) -> String {
     let cells = head.map { "<th>\($0.escaped)</th>" }.joined()
-    let lines = rows.map { "<tr>\($0.map { "<td>\($0.escaped)</td>" }.joined())</tr>" }.joined()
+    // The column's name goes along: a phone shows a row as a block of its own.
+    let lines = rows.map { row in
+      "<tr>\(zip(head, row).map { "<td data-name=\"\($0.escaped)\">\($1.escaped)</td>" }.joined())</tr>"
+    }.joined()
     return "<div class=\"wide\"><table><thead><tr>\(cells)</tr></thead><tbody>\(lines)</tbody></table></div>"
   }
 
@@ -41,7 +44,7 @@ struct Page {
       case .interrupted: "interrupted; what was run passed"
       case .failed: "failed"
       }
-    let traffic = report.traffic.map { ", mode \($0.mode), \($0.nodes) nodes" } ?? ""
+    let traffic = report.traffic.map { ", mode \($0.mode), \($0.nodes) node\($0.nodes == 1 ? "" : "s")" } ?? ""
     var facts = [
       ("seed", "\(report.options.seed)"),
       ("allocator", report.allocator + traffic),
@@ -86,12 +89,12 @@ struct Page {
   private var scenarios: String {
     let rows = report.scenarios.map {
       [
-        $0.name, "\($0.workers)", "\($0.phases)", $0.books.operations.grouped, Int($0.operationsPerSecond).grouped,
-        $0.books.refused.grouped,
+        $0.name, $0.books.operations.grouped, Int($0.operationsPerSecond).grouped, $0.books.refused.grouped,
+        "\($0.workers)", "\($0.phases)",
       ]
     }
     return "<h2>Scenarios</h2>"
-      + table(["scenario", "workers", "phases", "operations", "a second", "refused"], rows) + "\n"
+      + table(["scenario", "operations", "a second", "refused", "workers", "phases"], rows) + "\n"
   }
 
   private var soak: String {
@@ -106,10 +109,9 @@ struct Page {
 
   private static let style = """
     :root{color-scheme:light dark;--bg:#f7f7f5;--card:#fff;--ink:#1d1d1f;--soft:#5f6368;--rule:#e3e3df;--good:#146c43;--bad:#b3261e;
-    --c0:#1f6fd1;--c1:#c2570c;--c2:#1a7f5a;--c3:#8a3ffc;--c4:#b0277f;--c5:#5c6b00;--c6:#00788a;--c7:#96501e;--c8:#4a5bd0;--c9:#666}
+    --c0:#1f6fd1;--c1:#c2570c;--c2:#1a7f5a;--c3:#8a3ffc;--c4:#666}
     @media (prefers-color-scheme:dark){:root{--bg:#131417;--card:#1c1e22;--ink:#ececef;--soft:#a3a7ae;--rule:#33363c;
-    --good:#6fd39b;--bad:#ff8a80;--c0:#6aa9ff;--c1:#ff9d52;--c2:#4fcf9b;--c3:#bd93ff;--c4:#ff7ac6;--c5:#c5d04a;--c6:#4cc9dc;
-    --c7:#e0a070;--c8:#98a5ff;--c9:#aaa}}
+    --good:#6fd39b;--bad:#ff8a80;--c0:#6aa9ff;--c1:#ff9d52;--c2:#4fcf9b;--c3:#bd93ff;--c4:#aaa}}
     *{box-sizing:border-box}body{margin:0;background:var(--bg);color:var(--ink);font:15px/1.5 system-ui,sans-serif}
     main{max-width:1320px;margin:0 auto;padding:20px 16px 48px}h1{font-size:24px;margin:0 0 8px}
     h2{font-size:17px;margin:28px 0 10px}h1 span{font-weight:600}.passed{color:var(--good)}.failed,.interrupted{color:var(--bad)}
@@ -119,16 +121,21 @@ struct Page {
     figure,.tiles li,.wide{background:var(--card);border:1px solid var(--rule);border-radius:8px;margin:0;padding:12px}
     figcaption{margin-bottom:6px;color:var(--soft)}figcaption b{color:var(--ink)}
     .tiles{list-style:none;padding:0;margin:0;display:grid;grid-template-columns:repeat(auto-fit,minmax(170px,1fr));gap:10px}
-    .tiles li{color:var(--soft)}.tiles b{display:block;color:var(--ink);font-size:18px;font-variant-numeric:tabular-nums}
+    .tiles li{color:var(--soft)}.tiles b{display:block;color:var(--ink);font-size:17px;white-space:nowrap;font-variant-numeric:tabular-nums}
     svg{display:block;width:100%;height:auto}.grid{stroke:var(--rule)}.mark{stroke:var(--soft);stroke-dasharray:3 3}
     .tick{fill:var(--soft);font:12px system-ui,sans-serif}
     .line{fill:none;stroke:var(--s);stroke-width:1.75;stroke-linejoin:round}
     .area{fill:var(--s);opacity:.14}.legend{list-style:none;display:flex;flex-wrap:wrap;gap:2px 14px;margin:6px 0 0;padding:0;
     font-size:13px;color:var(--soft)}.legend i{display:inline-block;width:12px;height:3px;margin:0 6px 4px 0;background:var(--s)}
+    .dashed{stroke-dasharray:6 3}.legend i.dashed{background:linear-gradient(90deg,var(--s) 5px,#0000 5px 7px,var(--s) 7px)}
     .wide{overflow-x:auto;padding:4px 12px}table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
     th,td{padding:5px 8px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--rule)}
     tr:last-child td{border-bottom:0}
     th:first-child,td:first-child{text-align:left}th{color:var(--soft);font-weight:500}.none{color:var(--soft)}
+    @media(max-width:560px){.wide thead{display:none}.wide table,.wide tbody{display:block}
+    .wide tr{display:grid;grid-template-columns:1fr 1.3fr 1.3fr;gap:2px 10px;padding:8px 0;border-bottom:1px solid var(--rule)}
+    .wide tr:last-child{border-bottom:0}.wide td{padding:0;border:0;text-align:left}.wide td:first-child{grid-column:1/-1;font-weight:600}
+    .wide td+td::before{content:attr(data-name);display:block;color:var(--soft);font-size:12px}}
     .failures{padding-left:18px;overflow-wrap:anywhere}.failures b{color:var(--bad)}
-    """ + (0..<10).map { ".s\($0){--s:var(--c\($0))}" }.joined()
+    """ + (0..<Chart.colours).map { ".s\($0){--s:var(--c\($0))}" }.joined()
 }
