@@ -42,8 +42,9 @@ malloc: ## Build build/libkalloc.so, libkalloc.a and libkalloc-hardened.so: LD_P
 	@Malloc/link build
 	@Malloc/link --hardened build
 
-test-malloc: malloc ## Run real programs on it, in all modes and hardened
-	@Malloc/test all
+test-malloc: malloc ## Run real programs on it, in all modes and hardened (PROGRAMS="git redis" for some; 40 minutes)
+	@Scripts/bootstrap programs
+	@Malloc/test all $(PROGRAMS)
 
 model: ## Explore the interleavings of the lock-free core, and look for each seeded fault (about 7 minutes)
 	@Scripts/bootstrap build
@@ -95,8 +96,8 @@ format: ## Bring Swift sources into that form
 bootstrap: ## Install the system packages that building and testing need
 	@Scripts/bootstrap build test
 
-bootstrap-bench: ## Install the allocators that the benchmarks compare with
-	@Scripts/bootstrap build bench
+bootstrap-bench: ## Install the allocators that the benchmarks compare with, and the programs that they measure
+	@Scripts/bootstrap build bench programs
 
 clean: ## Remove everything that was built
 	rm -rf build .build* Stress/.build* Benchmarks/.build* Malloc/.build* Model/.build* Proof/.build* Fuzz/.build*

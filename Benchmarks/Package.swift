@@ -29,6 +29,8 @@ let package = Package(
     .executableTarget(
       name: "kbench",
       dependencies: [.product(name: "ArgumentParser", package: "swift-argument-parser")]),
+    // What a program took, for the family `programs`. C throughout: a process of it is small.
+    .executableTarget(name: "kmeasure"),
     // The hit paths as functions of their own, to be disassembled by Scripts/check-instructions.
     .executableTarget(
       name: "kprobe",

@@ -147,7 +147,6 @@ static void rest(void) {
   for (int i = 0; i < count; i++) memset(blocks[i] = malloc(1000), 1, 1000);
   CHECK(resident() > 90);
   for (int i = 0; i < count; i++) free(blocks[i]);
-  CHECK(resident() > 60);
   for (int wait = 0; resident() > 20; wait++) {
     CHECK(wait < 600);
     usleep(50000);

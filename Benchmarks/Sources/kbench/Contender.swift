@@ -13,6 +13,8 @@ struct Contender: Equatable {
   static let inlined = Contender(name: "kalloc inlined", allocator: "inlined")
   static let called = Contender(name: "kalloc called", allocator: "called")
   static let preloaded = Contender(name: "libkalloc.so", allocator: "malloc", library: "build/libkalloc.so")
+  static let hardened = Contender(
+    name: "libkalloc-hardened.so", allocator: "malloc", library: "build/libkalloc-hardened.so")
   static let glibc = Contender(name: "glibc", allocator: "malloc", isPeer: true)
   /// Vectors and boxes; their workloads are others.
   static let collections = [
@@ -27,16 +29,18 @@ struct Contender: Equatable {
     ("tcmalloc", "libtcmalloc_minimal.so.4"),
   ]
 
-  /// Those that can run here, and why others cannot. Peers are what `make bootstrap-bench` installs.
-  static func present(withPeers: Bool) -> (contenders: [Contender], missing: [String]) {
+  /// Those that can run here, and why others cannot. Peers are what `make bootstrap-bench` installs. No target is about the
+  /// hardened library: it is there for its price.
+  static func present(withPeers: Bool, hardened withHardened: Bool) -> (contenders: [Contender], missing: [String]) {
     var contenders = [inlined, called]
     var missing: [String] = []
-    var preloaded = preloaded
-    preloaded.library = Program.root.appendingPathComponent("build/libkalloc.so").path
-    if FileManager.default.fileExists(atPath: preloaded.library ?? "") {
-      contenders.append(preloaded)
-    } else {
-      missing.append("\(preloaded.name) is left out: 'make malloc' builds it")
+    for var own in withHardened ? [preloaded, hardened] : [preloaded] {
+      own.library = own.library.map { Program.root.appendingPathComponent($0).path }
+      if FileManager.default.fileExists(atPath: own.library ?? "") {
+        contenders.append(own)
+      } else {
+        missing.append("\(own.name) is left out: 'make malloc' builds it")
+      }
     }
     contenders.append(glibc)
     let machines = ["/x86_64-linux-gnu", "/aarch64-linux-gnu", ""]
@@ -62,13 +66,15 @@ enum Program {
   static var root: URL { URL(fileURLWithPath: "../../../..", relativeTo: folder).standardizedFileURL }
 
   /// What a program prints, run to its end.
-  static func output(_ program: URL, _ arguments: [String], preloading library: String? = nil) throws -> Data {
+  static func output(
+    _ program: URL, _ arguments: [String], preloading library: String? = nil, environment more: [String: String] = [:]
+  ) throws -> Data {
     let process = Process()
     let output = Pipe()
     process.executableURL = program
     process.arguments = arguments
     process.standardOutput = output
-    process.environment = environment(preloading: library)
+    process.environment = environment(preloading: library).merging(more) { $1 }
     try process.run()
     let data = output.fileHandleForReading.readDataToEndOfFile()
     process.waitUntilExit()

@@ -69,9 +69,14 @@ struct Row: Codable {
 /// The figures of a run, round by round.
 struct Measurements {
   private(set) var rows: [Row] = []
-  private var contenders: [Contender]
+  private let contenders: [Contender]
+  private let all: [PlannedWorkload]
 
-  init(_ contenders: [Contender]) { self.contenders = contenders }
+  /// `all`: every workload that there is, measured or not.
+  init(_ contenders: [Contender], of all: [PlannedWorkload]) {
+    self.contenders = contenders
+    self.all = all
+  }
 
   /// `values`: by contender, by round, by figure.
   mutating func add(_ workload: PlannedWorkload, _ values: [String: [[Double]]]) {
@@ -82,7 +87,7 @@ struct Measurements {
     }
   }
 
-  /// Adds what follows from other rows: what a process takes above the C library's, and the mean of the replays.
+  /// Adds what follows from other rows: what a process takes above the C library's, and the means.
   mutating func derive() {
     if let smallest = rows.first(where: { $0.workload == "smallest" }), let base = smallest[Contender.glibc.name] {
       // At least a page: what is below that is noise.
@@ -91,15 +96,26 @@ struct Measurements {
         return zip(own.values, base.values).map { max($0 - $1, 1 / 256) }
       }
     }
-    let replays = rows.filter { $0.family == "replay" && $0.figure.name == "time" }
-    if !replays.isEmpty {
-      add("replay", "replay-all", Figure("geometric mean of time:ms")) { contender in
-        let times = replays.compactMap { $0[contender.name]?.values }
-        guard times.count == replays.count else { return nil }
-        return times[0].indices.map { round in
-          times.map { $0[round] }.reduce(1, *).root(times.count)
-        }
-      }
+    addMean("replay", "replay-all", of: "time", in: ["replay"], unit: "ms")
+    addMean("concurrent", "one-and-many-threads-all", of: "", in: ["micro", "concurrent"], unit: "")
+    addMean("programs", "program-all", of: "time", in: ["programs"], unit: "ms")
+    addMean("programs", "program-all", of: "CPU time", in: ["programs"], unit: "ms")
+    addMean("programs", "program-all", of: "peak", in: ["programs"], unit: "MiB")
+  }
+
+  /// Adds the geometric mean of a figure over all workloads of some families, where all were measured.
+  private mutating func addMean(
+    _ family: String, _ name: String, of figure: String, in families: [String], unit: String
+  ) {
+    let workloads = all.filter { families.contains($0.family) && $0.figures.contains { $0.name == figure } }
+    let rows = rows.filter { row in
+      row.figure.name == figure && workloads.contains { $0.family == row.family && $0.name == row.workload }
+    }
+    if rows.isEmpty || rows.count < workloads.count { return }
+    add(family, name, Figure("geometric mean of \(figure.isEmpty ? "time" : figure):\(unit)")) { contender in
+      let values = rows.compactMap { $0[contender.name]?.values }
+      guard values.count == rows.count, let rounds = values.map(\.count).min() else { return nil }
+      return (0..<rounds).map { round in values.reduce(1) { $0 * $1[round].root(rows.count) } }
     }
   }
 

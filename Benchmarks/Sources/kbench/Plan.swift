@@ -22,13 +22,15 @@ struct PlannedWorkload {
   let isFresh: Bool
   var contenders: [Contender] = []
 
-  var isReplay: Bool { family == "replay" }
-
   func subject(_ contender: Contender) throws -> Subject {
-    isReplay ? Replay(contender: contender) : try Worker(contender)
+    switch family {
+    case "replay": Replay(contender: contender)
+    case "programs": try RealProgram(contender)
+    default: try Worker(contender)
+    }
   }
 
-  /// Every workload of the contenders, in the order of the workers' tables, then the replays.
+  /// Every workload of the contenders, in the order of the workers' tables, then the replays and the programs.
   static func all(_ contenders: [Contender]) throws -> [PlannedWorkload] {
     var all: [PlannedWorkload] = []
     for contender in contenders {
@@ -51,6 +53,11 @@ struct PlannedWorkload {
         PlannedWorkload(
           family: "replay", name: "replay-\(trace)", figures: [Figure("time:ms"), Figure("peak above the start:MiB")],
           isFresh: true, contenders: replaying)
+      }
+      + RealProgram.names.map { name in
+        PlannedWorkload(
+          family: "programs", name: "program-\(name)", figures: RealProgram.figures, isFresh: true,
+          contenders: contenders.filter { $0.allocator == "malloc" })
       }
   }
 }

@@ -8,6 +8,8 @@ struct Target {
   var contender = Contender.called
   /// `nil`: the best peer; otherwise KAlloc, called, in another workload.
   var yardstick: String?
+  /// Of the peers, this one.
+  var peer: String?
   let atMost: Double
 
   static let all = [
@@ -39,11 +41,23 @@ struct Target {
     Target(
       measure: "replayed traces, geometric mean of time", workload: "replay-all",
       figure: "geometric mean of time", contender: .inlined, atMost: 0.85),
+    Target(
+      measure: "libkalloc.so: all micro and concurrent rows, geometric mean", workload: "one-and-many-threads-all",
+      figure: "geometric mean of time", contender: .preloaded, atMost: 0.9),
+    Target(
+      measure: "libkalloc.so: real programs, geometric mean of time", workload: "program-all",
+      figure: "geometric mean of time", contender: .preloaded, atMost: 1),
+    Target(
+      measure: "libkalloc.so: real programs, geometric mean of the peak", workload: "program-all",
+      figure: "geometric mean of peak", contender: .preloaded, atMost: 1.05),
+    Target(
+      measure: "the same to jemalloc", workload: "program-all", figure: "geometric mean of peak",
+      contender: .preloaded, peer: "jemalloc", atMost: 0.95),
   ]
 
-  /// The workloads that the targets are about.
+  /// The workloads that the targets are about, but for the means over whole families.
   static func needs(_ workload: PlannedWorkload) -> Bool {
-    workload.isReplay || all.contains { $0.workload == workload.name || $0.yardstick == workload.name }
+    workload.family == "replay" || all.contains { $0.workload == workload.name || $0.yardstick == workload.name }
   }
 
   /// What came of it; `nil` where it was not measured.
@@ -57,6 +71,9 @@ struct Target {
       let other = rows.first { $0.workload == yardstick }?[contender.name]
       ratio = other.flatMap { Spread(own.values, over: $0.values) }
       against = "itself"
+    } else if let peer {
+      ratio = own.ratios[peer]
+      against = peer
     } else {
       ratio = own.ofBest
       against = row.best ?? ""

@@ -97,5 +97,7 @@ bool km_protect(void *address, size_t bytes, bool accessible) {
 
 static uint64_t pool_words[40 * 16];
 static uint64_t quarantine_words[1024];
+static uint64_t kept_words[2 * 4 * 5];
+uint64_t *km_kept_words(void) { return kept_words; }
 uint64_t *km_pool_words(void) { return pool_words; }
 uint64_t *km_quarantine_words(void) { return quarantine_words; }

@@ -41,7 +41,7 @@ public func posixMemalign(
   guard isPowerOfTwo(alignment), alignment >= 8 else { return EINVAL }
   // errno stays, and where nothing is had the result too.
   let before = km_errno()
-  guard let block = unsafe allocateSlow(size, alignment, zero: false) else {
+  guard let block = unsafe allocateAligned(size, alignment) else {
     km_set_errno(before)
     return ENOMEM
   }
@@ -55,7 +55,7 @@ public func alignedAlloc(_ alignment: Int, _ size: Int) -> UnsafeMutableRawPoint
     km_set_errno(EINVAL)
     return nil
   }
-  return unsafe allocateSlow(size, alignment, zero: false)
+  return unsafe allocateAligned(size, alignment)
 }
 
 /// Any alignment up to half the address space counts as the next power of two.
@@ -66,11 +66,11 @@ public func memalign(_ alignment: Int, _ size: Int) -> UnsafeMutableRawPointer? 
     return nil
   }
   let power = alignment <= 16 ? 16 : 1 << (Int.bitWidth - (alignment - 1).leadingZeroBitCount)
-  return unsafe allocateSlow(size, power, zero: false)
+  return unsafe allocateAligned(size, power)
 }
 
 @c(km_valloc)
-public func valloc(_ size: Int) -> UnsafeMutableRawPointer? { unsafe allocateSlow(size, Alignment.page, zero: false) }
+public func valloc(_ size: Int) -> UnsafeMutableRawPointer? { unsafe allocateAligned(size, Alignment.page) }
 
 @c(km_pvalloc)
 public func pvalloc(_ size: Int) -> UnsafeMutableRawPointer? {

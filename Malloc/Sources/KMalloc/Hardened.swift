@@ -9,12 +9,14 @@
 // quarantine must still be zeros: a write after the free is found there. malloc exchanges what it got in the same way with
 // a pool of its class, so that neighbours in memory are not neighbours in time.
 //
-// Large blocks (above 32 KiB with their seal) have their seal in front of a page that cannot be touched.
+// Large blocks (above 32 KiB with their seal) have their seal in front of a page that cannot be touched. Up to 512 KiB
+// their sizes are rounded to four for each doubling, and two freed blocks of each are kept with that page as it is, for the next of that
+// size: to change a page's protection costs thousands of times what an allocation does.
 //
 // A word of the quarantine or a pool is one exchange: no lock, and a thread stopped anywhere keeps one block at most.
 //
-// The costs: 16 bytes and a pass over the block for each allocation and each free, two system calls for a large block, and the
-// memory that the quarantine holds back, at most 3 MiB.
+// The costs: 16 bytes and a pass over the block for each allocation and each free, two system calls for a large block that finds
+// none kept, and the memory that is held back: in the quarantine at most 3 MiB, of large blocks at most 8 MiB.
 
 #if HARDENED
 
@@ -105,7 +107,13 @@
       guard size >= 0, size <= 1 << 62 else { return nil }
       let needed = size + seal
       let large = needed > SizeClass.maximumBytes || alignment > SizeClass.maximumAlignment
-      let wanted = large ? max((needed + 4095) & ~4095, 36864) + guardBytes : needed
+      let rounded = large ? roundedLarge(needed) : needed
+      if large && alignment <= guardBytes, let block = unsafe takeKept(rounded) {
+        if zero { unsafe block.initializeMemory(as: UInt8.self, repeating: 0, count: size) }
+        unsafe close(block, size, rounded)
+        return unsafe block
+      }
+      let wanted = large ? rounded + guardBytes : needed
       guard let block = unsafe take(wanted, alignment, zero: zero),
         let usable = unsafe Heap.global.usableSize(of: block)
       else { return nil }
@@ -140,10 +148,15 @@
 
     private static func close(_ block: UnsafeMutableRawPointer, _ size: Int, _ usable: Int) {
       let canary = unsafe canary(block)
-      for offset in size..<usable - seal { unsafe block.storeBytes(of: canary, toByteOffset: offset, as: UInt8.self) }
+      for offset in size..<canaryEnd(size, usable) {
+        unsafe block.storeBytes(of: canary, toByteOffset: offset, as: UInt8.self)
+      }
       unsafe block.storeBytes(
         of: UInt64(size) ^ key(block), toByteOffset: usable - seal, as: UInt64.self)
     }
+
+    /// Up to the seal, but at most a page: a large block's room may be larger, and is not to be touched for this.
+    private static func canaryEnd(_ size: Int, _ usable: Int) -> Int { min(usable - seal, size + guardBytes) }
 
     /// Seals a block anew for a size that it has room for and that is most of it; false: it must move.
     static func resize(_ block: UnsafeMutableRawPointer, to size: Int, _ usable: Int) -> Bool {
@@ -173,7 +186,7 @@
         call.fail("overflow, or a block that was never allocated: the seal behind it is broken", address)
       }
       let canary = unsafe canary(block)
-      for offset in Int(found)..<usable - seal
+      for offset in Int(found)..<canaryEnd(Int(found), usable)
       where unsafe block.load(fromByteOffset: offset, as: UInt8.self) != canary {
         call.fail("overflow: the bytes behind the block were written", address)
       }
@@ -183,8 +196,7 @@
     static func free(_ block: UnsafeMutableRawPointer, _ call: Call) {
       let usable = unsafe check(block, call).usable
       if let whole = unsafe Heap.global.usableSize(of: block), isLarge(whole) {
-        _ = unsafe km_protect(block + usable, guardBytes, true)
-        return unsafe release(block, call)
+        return unsafe freeLarge(block, usable, call)
       }
       unsafe block.initializeMemory(as: UInt8.self, repeating: 0, count: usable - seal)
       // Whoever frees it a second time finds this, here or in the quarantine.
@@ -195,6 +207,44 @@
       guard let old = unsafe UnsafeMutableRawPointer(bitPattern: UInt(other)) else { return }
       unsafe verifyUntouched(old)
       unsafe release(old, call)
+    }
+
+    // MARK: Large blocks
+
+    /// The room of a large block: pages, in four sizes for each doubling as far as blocks are kept.
+    private static func roundedLarge(_ bytes: Int) -> Int {
+      let least = max(bytes, 36864)
+      let step = least > largestKept ? 4096 : 1 << (Int.bitWidth - 3 - (least - 1).leadingZeroBitCount)
+      return (least + step - 1) & ~(step - 1)
+    }
+
+    private static let largestKept = 512 << 10
+
+    /// One of the two words of a room of at most `largestKept` bytes.
+    private static func kept(_ room: Int) -> AtomicWord {
+      let log = Int.bitWidth - 1 - room.leadingZeroBitCount
+      let index = (log * 4 + (room >> (log - 2)) & 3) * 2 + Int(truncatingIfNeeded: random() & 1)
+      // SAFETY: the words live as long as the process; a room is 2^15 ... 2^19 bytes.
+      return unsafe AtomicWord(km_kept_words() + (index - 15 * 8))
+    }
+
+    private static func takeKept(_ room: Int) -> UnsafeMutableRawPointer? {
+      if room > largestKept { return nil }
+      // (B) the block's last use by its former owner.
+      return unsafe UnsafeMutableRawPointer(bitPattern: UInt(kept(room).exchangeAcquireRelease(0)))
+    }
+
+    private static func freeLarge(_ block: UnsafeMutableRawPointer, _ room: Int, _ call: Call) {
+      var leaving = unsafe block
+      if room <= largestKept && room == roundedLarge(room) {
+        unsafe block.storeBytes(of: freed ^ key(block), toByteOffset: room - seal, as: UInt64.self)
+        // (B)
+        let other = kept(room).exchangeAcquireRelease(UInt64(UInt(bitPattern: block)))
+        guard let old = unsafe UnsafeMutableRawPointer(bitPattern: UInt(other)) else { return }
+        unsafe leaving = old
+      }
+      _ = unsafe km_protect(leaving + room, guardBytes, true)
+      unsafe release(leaving, call)
     }
 
     private static func release(_ block: UnsafeMutableRawPointer, _ call: Call) {

@@ -60,6 +60,13 @@ import Slab
     return unsafe Heap.global.allocateCached(SizeClass(index: Int(truncatingIfNeeded: km_class_index(size))))
   }
 
+  /// The same on a boundary, a power of two.
+  @inline(__always)
+  func cached(_ size: Int, _ alignment: Int) -> UnsafeMutableRawPointer? {
+    guard let sizeClass = SizeClass(size: size, alignment: alignment) else { return nil }
+    return unsafe Heap.global.allocateCached(sizeClass)
+  }
+
   /// The cold half of every allocation: makes the heap at the first, injects faults, sets errno.
   @inline(never)
   func allocateSlow(_ size: Int, _ alignment: Int, zero: Bool) -> UnsafeMutableRawPointer? {
@@ -90,7 +97,6 @@ import Slab
     Call.mallocUsableSize.fail(.foreign, UInt(bitPattern: block))
   }
 
-  /// The bytes that were given for a request: where `realloc` looks for what to copy.
   @inline(never)
   func reallocateSlow(_ block: UnsafeMutableRawPointer, _ size: Int, _ call: Call) -> UnsafeMutableRawPointer? {
     if Faults.areArmed && Faults.fail(size) { return unsafe refused() }
@@ -107,10 +113,19 @@ import Slab
     call.fail(.foreign, UInt(bitPattern: block))
   }
 
-  /// Stays where the class of the new size is that of the block, or a slightly smaller one.
+  /// An object that grows within its class stays, as one does that shrinks by less than a half; others move by way of this CPU's
+  /// cache. Everything else is the slow half's, which does the same and more.
   @inline(__always)
   func reallocate(_ block: UnsafeMutableRawPointer, _ size: Int, _ call: Call) -> UnsafeMutableRawPointer? {
-    unsafe reallocateSlow(block, size, call)
+    if let usable = unsafe Heap.global.usableSize(of: block), unsafe usable <= SizeClass.maximumBytes && !intercepts {
+      if size <= usable && size > usable / 2 { return unsafe block }
+      if let moved = unsafe cached(size) {
+        unsafe moved.copyMemory(from: block, byteCount: min(usable, size))
+        if !Heap.global.deallocateCached(UInt(bitPattern: block)) { unsafe freeSlow(block, call) }
+        return unsafe moved
+      }
+    }
+    return unsafe reallocateSlow(block, size, call)
   }
 
 #endif
@@ -120,6 +135,15 @@ import Slab
 func refused() -> UnsafeMutableRawPointer? {
   km_set_errno(ENOMEM)
   return nil
+}
+
+/// A block on a boundary, a power of two.
+@inline(__always)
+func allocateAligned(_ size: Int, _ alignment: Int) -> UnsafeMutableRawPointer? {
+  #if !HARDENED
+    if let block = unsafe cached(size, alignment) { return unsafe block }
+  #endif
+  return unsafe allocateSlow(size, alignment, zero: false)
 }
 
 enum Alignment {

@@ -13,6 +13,14 @@ private func new(_ size: Int) -> UnsafeMutableRawPointer? {
 }
 
 @inline(__always)
+private func new(_ size: Int, _ alignment: Int) -> UnsafeMutableRawPointer? {
+  #if !HARDENED
+    if let block = unsafe cached(size, alignment) { return unsafe block }
+  #endif
+  return unsafe km_new_slow(size, alignment)
+}
+
+@inline(__always)
 private func newNothrow(_ size: Int) -> UnsafeMutableRawPointer? {
   #if !HARDENED
     if let block = unsafe cached(size) { return unsafe block }
@@ -49,11 +57,11 @@ public func newArrayNothrow(_ size: Int, _ tag: UnsafeRawPointer?) -> UnsafeMuta
 
 @c(km__ZnwmSt11align_val_t)
 public func newAligned(_ size: Int, _ alignment: Int) -> UnsafeMutableRawPointer? {
-  unsafe km_new_slow(size, alignment)
+  unsafe new(size, alignment)
 }
 @c(km__ZnamSt11align_val_t)
 public func newArrayAligned(_ size: Int, _ alignment: Int) -> UnsafeMutableRawPointer? {
-  unsafe km_new_slow(size, alignment)
+  unsafe new(size, alignment)
 }
 @c(km__ZnwmSt11align_val_tRKSt9nothrow_t)
 public func newAlignedNothrow(_ size: Int, _ alignment: Int, _ tag: UnsafeRawPointer?) -> UnsafeMutableRawPointer? {

@@ -7,6 +7,9 @@ import Slab
 /// The options, once they are read. Written before `Start.word` says so, with the same values by whoever writes.
 nonisolated(unsafe) var options = Options()
 
+/// Whether the options want every call to take its slow half. As `options`.
+nonisolated(unsafe) var intercepts = false
+
 enum Start {
   private static nonisolated(unsafe) var word: UInt64 = 0
   private static nonisolated(unsafe) var reporter: UInt64 = 0
@@ -38,6 +41,7 @@ enum Start {
     // Only where no call is served from a CPU's stack without a question can calls be made to fail, or be sampled.
     if found.interceptsCalls && configuration.mode != .shared { configuration.mode = .thread }
     unsafe options = found
+    unsafe intercepts = found.interceptsCalls
     let made = try? Heap.startGlobal(configuration)
     if made == true && found.reportsAtExit { unsafe standardError = km_duplicate(2) }
     if made == true && found.verbose { sayHow() }
