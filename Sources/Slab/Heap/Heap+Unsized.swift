@@ -111,7 +111,7 @@ extension Heap {
   /// The bytes that the block at `block` really has; `nil`: no block of this heap begins there.
   ///
   /// Thread-safety: Concurrent. O(1); above 1 GiB O(number of such blocks).
-  @inlinable
+  @inlinable @inline(__always)
   public func usableSize(of block: UnsafeRawPointer) -> Int? {
     let address = UInt64(UInt(bitPattern: block))
     if let found = unsafe objectClass(address) { return Int(truncatingIfNeeded: unsafe found.pointee.bytes) }
