@@ -41,7 +41,8 @@ import Testing
           Issue.record("no class for size \(size), alignment \(alignment)")
           return
         }
-        guard found.bytes % alignment == 0, found.bytes >= size, found.bytes >= last else {
+        let padded = (size + alignment - 1) / alignment * alignment
+        guard found.bytes % alignment == 0, found == SizeClass(holding: padded), found.bytes >= last else {
           Issue.record("\(found.bytes) bytes for size \(size), alignment \(alignment)")
           return
         }
@@ -52,7 +53,9 @@ import Testing
 
   @Test func `what no class serves has none`() {
     for size in [Int.min, -1, 0, 32769, 40000, 1 << 40, .max] { #expect(SizeClass(size: size, alignment: 16) == nil) }
-    for alignment in [8192, 1 << 20, 1 << 62] { #expect(SizeClass(size: 1, alignment: alignment) == nil) }
+    for alignment in [8192, 1 << 20, 1 << 60, 1 << 62, 0, .min] {
+      for size in [1, 8192, 32768] { #expect(SizeClass(size: size, alignment: alignment) == nil) }
+    }
     #expect(SizeClass(size: .max, alignment: 4096) == nil)
   }
 

@@ -23,8 +23,8 @@ public func calledDeallocate(_ block: UnsafeMutableRawPointer, _ size: Int, alig
 }
 
 @inline(never)
-public func calledAllocatePages(_ order: Int) -> UnsafeMutableRawPointer? {
-  try? Heap.global.allocatePages(order: order)
+public func calledAllocatePages(_ order: Int) throws(AllocError) -> UnsafeMutableRawPointer {
+  try Heap.global.allocatePages(order: order)
 }
 
 @inline(never)

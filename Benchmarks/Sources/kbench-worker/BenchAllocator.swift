@@ -75,7 +75,7 @@ enum Called: HeapBenchAllocator {
     calledDeallocate(block, size, alignment: alignment)
   }
   @inline(__always)
-  static func allocatePages(_ order: Int) -> UnsafeMutableRawPointer? { calledAllocatePages(order) }
+  static func allocatePages(_ order: Int) -> UnsafeMutableRawPointer? { try? calledAllocatePages(order) }
   @inline(__always)
   static func deallocatePages(_ pages: UnsafeMutableRawPointer, _ order: Int) { calledDeallocatePages(pages, order) }
 }

@@ -77,8 +77,8 @@ public func deallocatePage(_ page: UnsafeMutableRawPointer) {
 
 @_silgen_name("probe_allocate_pages_runtime")
 @inline(never)
-public func allocatePages(_ order: Int) -> UnsafeMutableRawPointer? {
-  try? Heap.global.allocatePages(order: order)
+public func allocatePages(_ order: Int) throws(AllocError) -> UnsafeMutableRawPointer {
+  try Heap.global.allocatePages(order: order)
 }
 
 @_silgen_name("probe_deallocate_pages_runtime")
@@ -104,7 +104,7 @@ enum Probe {
   static func main() {
     guard let first = allocateConstant(), let second = allocateRuntime(100), let third = allocConstant(),
       let fourth = allocRuntime(200), let fifth = allocateRuntime(300), let page = allocatePage(),
-      let pages = allocatePages(2), let box = makeBox(7)
+      let pages = try? allocatePages(2), let box = makeBox(7)
     else { fatalError("an allocation was refused") }
     deallocateConstant(first)
     deallocateRuntime(second, 100)

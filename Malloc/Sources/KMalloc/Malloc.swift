@@ -42,27 +42,20 @@ import Slab
     return unsafe callocSlow(total)
   }
 
-  // Of one argument, so that each is a jump.
-  @inline(never)
-  private func mallocSlow(_ size: Int) -> UnsafeMutableRawPointer? {
+  // Of one argument and called as C is, so that each is a jump.
+  @c(km_malloc_slow) @inline(never)
+  public func mallocSlow(_ size: Int) -> UnsafeMutableRawPointer? {
     unsafe allocateSlow(size, Alignment.natural, zero: false)
   }
 
-  @inline(never)
-  private func callocSlow(_ size: Int) -> UnsafeMutableRawPointer? {
+  @c(km_calloc_slow) @inline(never)
+  public func callocSlow(_ size: Int) -> UnsafeMutableRawPointer? {
     unsafe allocateSlow(size, Alignment.natural, zero: true)
   }
 
-  /// A block from this CPU's cache; `nil`: ask `allocateSlow`.
+  /// A block from this CPU's cache; `nil`: ask `allocateSlow`. `alignment` is a power of two.
   @inline(__always)
-  func cached(_ size: Int) -> UnsafeMutableRawPointer? {
-    guard UInt(bitPattern: size) <= UInt(bitPattern: SizeClass.maximumBytes) else { return nil }
-    return unsafe Heap.global.allocateCached(SizeClass(index: Int(truncatingIfNeeded: km_class_index(size))))
-  }
-
-  /// The same on a boundary, a power of two.
-  @inline(__always)
-  func cached(_ size: Int, _ alignment: Int) -> UnsafeMutableRawPointer? {
+  func cached(_ size: Int, _ alignment: Int = Alignment.natural) -> UnsafeMutableRawPointer? {
     guard let sizeClass = SizeClass(size: size, alignment: alignment) else { return nil }
     return unsafe Heap.global.allocateCached(sizeClass)
   }

@@ -19,6 +19,16 @@ import Slab
 /// Thread-safety: Concurrent.
 @inlinable @inline(__always)
 public func alloc(_ size: Int, alignment: Int = 16) -> UnsafeMutableRawPointer? {
+  // The class of a size also says that the size is positive, and the alignment.
+  guard alignment & (alignment &- 1) == 0, let sizeClass = SizeClass(size: size, alignment: alignment) else {
+    return unsafe allocSlow(size, alignment)
+  }
+  return unsafe Heap.global.allocate(sizeClass)
+}
+
+/// What no size class serves: no bytes, large blocks, and what is refused.
+@usableFromInline @inline(never)
+func allocSlow(_ size: Int, _ alignment: Int) -> UnsafeMutableRawPointer? {
   guard Layout.isValidAlignment(alignment) else { return nil }
   if size <= 0 { return unsafe size == 0 ? UnsafeMutableRawPointer(bitPattern: alignment) : nil }
   return unsafe Heap.global.allocate(size: size, alignment: alignment)
@@ -31,7 +41,7 @@ public func alloc(_ size: Int, alignment: Int = 16) -> UnsafeMutableRawPointer? 
 /// Thread-safety: Concurrent.
 @inlinable
 public func allocZeroed(_ size: Int, alignment: Int = 16) -> UnsafeMutableRawPointer? {
-  guard size > 0, let sizeClass = SizeClass(size: size, alignment: alignment) else {
+  guard let sizeClass = SizeClass(size: size, alignment: alignment) else {
     return unsafe allocZeroedSlow(size, alignment)
   }
   guard let block = unsafe alloc(size, alignment: alignment) else { return nil }
@@ -66,7 +76,9 @@ func allocZeroedSlow(_ size: Int, _ alignment: Int) -> UnsafeMutableRawPointer? 
 /// > traps in debug builds and corrupts otherwise; a second free traps at the latest when the block leaves the cache.
 @inlinable @inline(__always)
 public func dealloc(_ block: UnsafeMutableRawPointer?, _ size: Int, alignment: Int = 16) {
-  guard let block = unsafe block, size > 0 else { return }
+  guard let block = unsafe block else { return }
+  // Asked for its class first, which it needs anyhow: the hit path compares nothing else.
+  guard SizeClass(size: size, alignment: alignment) != nil || size > 0 else { return }
   // SAFETY: the caller's duties are the same.
   unsafe Heap.global.deallocate(block, size: size, alignment: alignment)
 }

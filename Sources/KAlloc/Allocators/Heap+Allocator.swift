@@ -57,7 +57,7 @@ extension Heap: Allocator {
   /// > Safety: As for ``Allocator/deallocate(_:_:)``.
   @inlinable @inline(__always)
   public func deallocate(_ block: UnsafeMutableRawPointer, _ layout: Layout) {
-    if layout.size == 0 { return }
+    guard SizeClass(size: layout.size, alignment: layout.alignment) != nil || layout.size > 0 else { return }
     // SAFETY: the caller owns the block, and its layout names it.
     unsafe deallocate(block, size: layout.size, alignment: layout.alignment)
   }

@@ -45,22 +45,25 @@ typedef struct {
 
 #define KA_CLASSES_BYTES 1472
 
-// Four classes for each doubling: units 4 * unit + 1 ... 8 * unit of 16 bytes, counted from 0, the first of them `first`.
-#define KA_DOUBLING(unit, first)             \
-  [4 * (unit) ... 5 * (unit) - 1] = (first),     \
-  [5 * (unit) ... 6 * (unit) - 1] = (first) + 1, \
-  [6 * (unit) ... 7 * (unit) - 1] = (first) + 2, \
-  [7 * (unit) ... 8 * (unit) - 1] = (first) + 3
+#define KA_STACK(number) (KA_STACKS_OFFSET + (number) * KA_STACK_BYTES)
 
-/// The class of a size, by (size - 1) / 16.
-static const uint8_t ka_class_table[2048] = {
-    0, 1, 2, 3, 4, 5, 6, 7,
+// Four classes for each doubling: units 4 * unit + 1 ... 8 * unit of 16 bytes, counted from 0, the first of them `first`.
+#define KA_DOUBLING(unit, first)                           \
+  [4 * (unit) ... 5 * (unit) - 1] = KA_STACK(first),       \
+  [5 * (unit) ... 6 * (unit) - 1] = KA_STACK((first) + 1), \
+  [6 * (unit) ... 7 * (unit) - 1] = KA_STACK((first) + 2), \
+  [7 * (unit) ... 8 * (unit) - 1] = KA_STACK((first) + 3)
+
+/// The byte in a CPU region at which the stack of a size's class stands, by (size - 1) / 16.
+static const uint16_t ka_stack_table[2048] = {
+    KA_STACK(0), KA_STACK(1), KA_STACK(2), KA_STACK(3), KA_STACK(4), KA_STACK(5), KA_STACK(6), KA_STACK(7),
     KA_DOUBLING(2, 8), KA_DOUBLING(4, 12), KA_DOUBLING(8, 16), KA_DOUBLING(16, 20),
     KA_DOUBLING(32, 24), KA_DOUBLING(64, 28), KA_DOUBLING(128, 32), KA_DOUBLING(256, 36),
 };
 
-static inline __attribute__((always_inline)) uint64_t ka_class_index(uint64_t size) {
-  return ka_class_table[(size - 1) >> 4];
+/// The stack of the class that holds `last` + 1 bytes, at most 32768.
+static inline __attribute__((always_inline)) uint64_t ka_stack_holding(uint64_t last) {
+  return ka_stack_table[last >> 4];
 }
 
 /// Regions below the first CPU's: threads whose rseq area is not registered have the CPU numbers -1 and -2.

@@ -72,14 +72,19 @@ extension Heap {
       let object = unsafe ka_section_pop(handle, stack)
       if let pages = unsafe UnsafeMutableRawPointer(bitPattern: UInt(object)) { return unsafe pages }
     }
+    return unsafe try allocatePagesOrThrow(order, flags)
+  }
+
+  /// Out of line, and not only for its size: with a `throw` in it the hit path would need a frame.
+  @usableFromInline @inline(never)
+  func allocatePagesOrThrow(_ order: Int, _ flags: AllocFlags) throws(AllocError) -> UnsafeMutableRawPointer {
     switch allocatePagesSlow(order, flags) {
     case .success(let address): return unsafe UnsafeMutableRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped
     case .failure(let error): throw error
     }
   }
 
-  @usableFromInline @inline(never)
-  func allocatePagesSlow(_ order: Int, _ flags: AllocFlags) -> Result<UInt64, AllocError> {
+  private func allocatePagesSlow(_ order: Int, _ flags: AllocFlags) -> Result<UInt64, AllocError> {
     guard (0...40).contains(order) else { return .failure(.invalidLayout) }
     switch state() {
     case .failure(let error): return .failure(error)
@@ -130,6 +135,6 @@ extension Heap {
   @inlinable @inline(__always)
   static func pageStackOffset(_ order: Int) -> UInt64? {
     guard UInt(bitPattern: order) < UInt(bitPattern: StackIndex.pageOrders) else { return nil }
-    return stackOffset(SizeClass(index: SizeClass.count &+ order))
+    return SizeClass(index: SizeClass.count &+ order).stack
   }
 }

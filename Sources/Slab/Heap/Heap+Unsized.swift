@@ -26,7 +26,7 @@ extension Heap {
   /// Thread-safety: Concurrent. O(1).
   @inlinable @inline(__always)
   public func allocateCached(_ sizeClass: SizeClass) -> UnsafeMutableRawPointer? {
-    unsafe UnsafeMutableRawPointer(bitPattern: UInt(ka_section_pop(handle, Heap.stackOffset(sizeClass))))
+    unsafe UnsafeMutableRawPointer(bitPattern: UInt(ka_section_pop(handle, sizeClass.stack)))
   }
 
   /// Frees a block of a size class, by its address, into this CPU's cache; false: ask `deallocateUnsized`. 0 is no block.
@@ -42,7 +42,7 @@ extension Heap {
     #else
       guard let found = unsafe objectClass(address) else { return false }
       let sizeClass = SizeClass(holding: Int(truncatingIfNeeded: unsafe found.pointee.bytes))
-      return unsafe ka_section_push(handle, Heap.stackOffset(sizeClass), address)
+      return unsafe ka_section_push(handle, sizeClass.stack, address)
     #endif
   }
 

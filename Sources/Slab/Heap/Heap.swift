@@ -46,16 +46,17 @@ public struct Heap: Sendable, Equatable {
   ///   - alignment: in bytes, a power of two.
   @inlinable @inline(__always)
   public func allocate(size: Int, alignment: Int = 16) -> UnsafeMutableRawPointer? {
-    // Of a constant nothing is left of this; a layout was checked when it was made, and asks for a class.
-    guard Heap.isValid(alignment: alignment) else { return nil }
-    if let sizeClass = SizeClass(size: size, alignment: alignment) { return unsafe allocate(sizeClass) }
+    // Of a constant nothing is left of the first test; 0 has no class, and the cold half refuses it.
+    if alignment & (alignment &- 1) == 0, let sizeClass = SizeClass(size: size, alignment: alignment) {
+      return unsafe allocate(sizeClass)
+    }
     return unsafe allocateLarge(size, alignment)
   }
 
   /// Allocates an object of `sizeClass`; `nil` where memory is exhausted. Otherwise as `allocate(size:alignment:)`.
   @inlinable @inline(__always)
   public func allocate(_ sizeClass: SizeClass) -> UnsafeMutableRawPointer? {
-    let object = unsafe ka_section_pop(handle, Heap.stackOffset(sizeClass))
+    let object = unsafe ka_section_pop(handle, sizeClass.stack)
     if object != 0 { return unsafe UnsafeMutableRawPointer(bitPattern: UInt(object)) }
     return unsafe allocateSlow(sizeClass)
   }
@@ -76,17 +77,11 @@ public struct Heap: Sendable, Equatable {
     if let sizeClass = SizeClass(size: size, alignment: alignment) {
       assert(unsafe isObject(block, sizeClass))
       let object = UInt64(UInt(bitPattern: block))
-      if unsafe ka_section_push(handle, Heap.stackOffset(sizeClass), object) { return }
-      deallocateSlow(sizeClass, object)
+      if unsafe ka_section_push(handle, sizeClass.stack, object) { return }
+      deallocateSlow(object, sizeClass)
     } else {
       unsafe deallocateLarge(block, size)
     }
-  }
-
-  /// The byte in a CPU region at which the stack of `sizeClass` stands.
-  @inlinable @inline(__always)
-  static func stackOffset(_ sizeClass: SizeClass) -> UInt64 {
-    UInt64(truncatingIfNeeded: Int(KA_STACKS_OFFSET) &+ sizeClass.index &* Int(KA_STACK_BYTES))
   }
 
   // MARK: Their cold halves
@@ -149,7 +144,7 @@ public struct Heap: Sendable, Equatable {
   }
 
   @usableFromInline @inline(never)
-  func deallocateSlow(_ sizeClass: SizeClass, _ object: UInt64) {
+  func deallocateSlow(_ object: UInt64, _ sizeClass: SizeClass) {
     guard let state = existingState else { Misuse.foreignFree.trap(at: object) }
     state.deallocateSlow(StackIndex(sizeClass), object)
   }

@@ -1,4 +1,4 @@
-// What the malloc replacement asks of C: errno, the table of classes, a way out, the C library's environment and files.
+// What the malloc replacement asks of C: errno, a way out, the C library's environment and files.
 
 #ifndef CMALLOC_H
 #define CMALLOC_H
@@ -14,14 +14,6 @@
 
 static inline int km_errno(void) { return errno; }
 static inline void km_set_errno(int value) { errno = value; }
-
-/// The size class of each number of 16-byte units, 0…2048; 0 units are served by the class of 1.
-extern const uint8_t km_class_table[2049] KM_HIDDEN;
-
-/// The index of the class that serves `size`, at most 32768.
-static inline __attribute__((always_inline)) uint64_t km_class_index(size_t size) {
-  return km_class_table[(size + 15) >> 4];
-}
 
 /// The value of an environment variable; NULL where it is unset. Also before the C library has its environment.
 const char *_Nullable km_environment(const char *_Nonnull name) KM_HIDDEN;
