@@ -1,3 +1,4 @@
+import Glibc
 import KAlloc
 import KBoxed
 import Slab
@@ -6,13 +7,40 @@ import Slab
 
 extension Interpreter {
   mutating func reclaim(_ tested: TestedHeap) {
-    switch input.below(3) {
+    let choice = input.byte()
+    switch choice < 240 ? choice % 3 : 3 {
+    case 3:
+      _ = tested.heap.drainIdle()
+      require(tested.heap.drainIdle(), "two calls of drainIdle, and the second finds a heap that is not idle")
     case 0: require(tested.heap.trim() >= 0, "trim released a negative number of bytes")
     case 1: tested.heap.drain()
     default:
       let most = input.word() << 10
       let released = tested.heap.purge(upTo: most, olderThan: input.below(2))
       require((0...max(most, 2 << 20)).contains(released), "purge(upTo: \(most)) released \(released) bytes")
+    }
+  }
+
+  /// Another range of memory for a heap; of the global heap nothing could be taken back.
+  mutating func addMemory(_ index: Int, _ tested: TestedHeap) {
+    let node = NodeIndex(input.below(5))
+    guard index > 0, tested.added.count < 2 else {
+      let isNew = try? Heap.startGlobal(HeapConfiguration())
+      return require(isNew == false, "the global heap is begun twice")
+    }
+    let memory = pages(Self.addedBytes)
+    trace("addRegion \(memory) to node \(node.rawValue)")
+    do {
+      let tooFew = input.below(4) == 0
+      try tested.heap.addRegion(.init(memory, bytes: tooFew ? input.below(4096) : Self.addedBytes), node: node)
+      require(!tooFew, "a range without a frame is taken")
+      require(
+        node.rawValue < tested.heap.topology.nodeCount, "node \(node.rawValue) is given memory, and does not exist")
+      heaps[index]!.added.append(memory)
+    } catch {
+      munmap(memory, Self.addedBytes)
+      let isNode = node.rawValue >= tested.heap.topology.nodeCount
+      require(isNode ? error == .nodeUnavailable : true, "addRegion: \(error)")
     }
   }
 
@@ -35,11 +63,34 @@ extension Interpreter {
     }
     let statistics = tested.heap.statistics()
     let objects = mine.count { $0.order == nil && SizeClass(size: $0.usable, alignment: 1)?.bytes == $0.usable }
+    // Whole frames may be a run, for the sake of an alignment that was asked for once.
+    let mayBeRun = mine.contains { $0.alignment > 4096 || $0.isUnsized && $0.usable % 4096 == 0 }
     require(
-      tested.hasRelabelled || mine.contains { $0.alignment > 4096 } || statistics.liveObjects == objects,
+      tested.hasRelabelled || mayBeRun || statistics.liveObjects == objects,
       "\(statistics.liveObjects) objects are live in the statistics, \(objects) here")
     let bytes = mine.reduce(0) { $0 + $1.usable }
+    requireLiveSizes(tested, mine)
+    require(tested.heap.mode != nil, "a heap without a mode")
+    for cache in 0..<tested.heap.cacheCount {
+      let found = tested.heap.cacheStatistics(cache)
+      require(found.misses >= 0 && found.refills >= 0 && found.flushes >= 0, "cache \(cache) counts below zero")
+    }
     require(statistics.committedBytes >= bytes, "\(bytes) bytes live, \(statistics.committedBytes) committed")
+  }
+
+  /// Every size that blocks of bytes are in use of, after the caches were emptied.
+  private func requireLiveSizes(_ tested: TestedHeap, _ mine: [Live]) {
+    if tested.hasRelabelled { return }
+    tested.heap.drain()
+    var found: [Int: Int] = [:]
+    tested.heap.forEachLiveSize { found[$0, default: 0] += $1 }
+    for (size, count) in found {
+      let known = mine.count { $0.usable == size && $0.order == nil }
+      require(count >= known, "\(count) blocks of \(size) bytes live, \(known) here")
+    }
+    for block in mine where block.order == nil {
+      require(found[block.usable] != nil, "forEachLiveSize does not know \(block)")
+    }
   }
 
   /// What no allocator can serve: always refused, with the right error, and nothing changes.

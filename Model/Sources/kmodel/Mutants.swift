@@ -47,6 +47,10 @@ func runMutants(_ numbers: ArraySlice<String>) -> Bool {
   let wanted = allMutations.filter {
     !$0.scenarios.isEmpty && (numbers.isEmpty || numbers.contains("\($0.number)"))
   }
+  if wanted.isEmpty {
+    print("kmodel: no fault \(numbers.joined(separator: " "))")
+    exit(64)
+  }
   for mutation in wanted {
     km_set_mutation(mutation.number)
     if !find(mutation) {

@@ -23,8 +23,8 @@ let usage = """
 
 setvbuf(stdout, nil, _IOLBF, 0)
 var words = Array(CommandLine.arguments.dropFirst())
-let seconds = Double(option("--seconds") ?? "20") ?? 20
-let mutation = UInt32(option("--mutation") ?? "0") ?? 0
+let seconds = number("--seconds", 20, in: 0.001...1e6)
+let mutation = UInt32(number("--mutation", 0, in: 0...1000))
 let shard = (option("--shard") ?? "1/1").split(separator: "/").compactMap { Int($0) }
 guard shard.count == 2, shard[0] >= 1, shard[0] <= shard[1] else {
   print("kmodel: --shard I/N, with I from 1 to N")
@@ -46,6 +46,15 @@ case "replay" where words.count == 3: exit(replay(words[1], words[2]) ? 0 : 1)
 default:
   print(usage)
   exit(64)
+}
+
+func number(_ name: String, _ fallback: Double, in range: ClosedRange<Double>) -> Double {
+  guard let text = option(name) else { return fallback }
+  guard let value = Double(text), range.contains(value) else {
+    print("kmodel: \(name) takes a number from \(range.lowerBound) to \(range.upperBound), not \(text)")
+    exit(64)
+  }
+  return value
 }
 
 func option(_ name: String) -> String? {

@@ -59,7 +59,7 @@ static uint64_t stop(pid_t thread) {
 }
 
 static void stop_threads_for_parent(void) {
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  cp_end_with_parent();
   for (uint32_t done = 0;; done++) {
     while (!cp_await(&words->asked, done + 1, 60000)) {}
     if (words->what == STOP)

@@ -9,6 +9,7 @@
 #include <spawn.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -18,6 +19,8 @@
 
 pid_t cp_fork(void) { return fork(); }
 void cp_exit(int status) { _exit(status); }
+
+void cp_end_with_parent(void) { prctl(PR_SET_PDEATHSIG, SIGKILL); }
 
 static cp_end reap(pid_t child) {
   int status = 0;

@@ -9,6 +9,7 @@
 
 int main(int count, char **arguments) {
   if (count != 7) return 64;
+  cp_end_with_parent();
   cp_options options = {.seconds = atof(arguments[2]), .threads = atoi(arguments[3]), .seed = strtoull(arguments[4], NULL, 10),
                         .interval = atol(arguments[5])};
   cp_result result;

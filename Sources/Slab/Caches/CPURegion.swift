@@ -71,8 +71,8 @@ struct CPURegion {
   /// What the last look saw. Relaxed: of two that look at once either one's is as good.
   private var seen: AtomicWord { word((2 &+ CPURegion.counters) &* 8) }
 
-  /// Whether a top has moved since the last look, and whether there is none: all stacks are closed. Tops that came back to where
-  /// they were count as still: what is drained then is missed, and no more.
+  /// Whether a top has moved since the last look, and whether there is none: all stacks are closed, as a drain leaves them, and
+  /// nobody has come since. Tops that came back to where they were count as still: what is drained then is missed, and no more.
   func look(stacks: Int) -> (moved: Bool, isEmpty: Bool) {
     var sum: UInt64 = 0
     for index in 0..<stacks {
@@ -81,7 +81,7 @@ struct CPURegion {
     }
     let last = seen.loadRelaxed()
     if last != sum { seen.storeRelaxed(sum) }
-    return (last != sum, sum == 0)
+    return (last != sum && sum != 0, sum == 0)
   }
 
   func counter(_ counter: Counter) -> AtomicWord { word(counter.rawValue &* 8) }

@@ -20,6 +20,8 @@
 /// As fork. The child of a process with several threads may do what an async-signal handler may.
 pid_t cp_fork(void);
 _Noreturn void cp_exit(int status);
+/// From now on the end of the process that started this one, however it ends, is the end of this one.
+void cp_end_with_parent(void);
 
 /// How a process ended.
 typedef struct {

@@ -19,7 +19,11 @@ struct RunCommand: ParsableCommand {
   @Argument var limit: Int32
 
   mutating func run() throws {
+    cp_end_with_parent()
     guard let name = SubjectName(rawValue: subject) else { throw Exit.badArgument("no subject '\(subject)'") }
+    guard (1...60).contains(threads), seconds >= 0, seconds <= 3600, interval >= 0, limit >= 0 else {
+      throw Exit.badArgument("1 to 60 threads, 0 to 3600 seconds, no negative number")
+    }
     var options = cp_options(
       threads: threads, seconds: seconds, seed: seed, events: events, interval: interval,
       window: name == .mixed ? 0 : UInt64(HeapSubject.windowBytes), probe: nil, probe_context: nil)

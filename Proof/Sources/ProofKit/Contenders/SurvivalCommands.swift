@@ -33,6 +33,7 @@ struct Survival {
   /// Prints the table. Returns what KAlloc failed in.
   func run() throws -> [String] {
     try options.check()
+    guard !options.contenders.isEmpty else { throw Exit.badArgument("no allocator's name contains '\(options.only)'") }
     var table = Table(
       "\(kind.rawValue): \(options.runs) × \(options.seconds) s, \(options.threads) threads", "survived", "otherwise",
       "operations", kind == .fork ? "children" : kind == .nested ? "nested handlers" : "handlers")

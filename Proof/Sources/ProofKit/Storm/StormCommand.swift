@@ -7,6 +7,11 @@ struct StormOptions: ParsableArguments {
   @Option(help: "Threads.") var threads = 4
   @Option(help: "The seed of all choices.") var seed: UInt64 = 1
   @Flag(inversion: .prefixedNo, help: "Step through operations with gdb, too.") var gdb = true
+
+  func check() throws {
+    guard seconds > 0, seconds <= 3600 else { throw Exit.badArgument("--seconds takes 0 to 3600, not \(seconds)") }
+    guard (1...60).contains(threads) else { throw Exit.badArgument("--threads takes 1 to 60, not \(threads)") }
+  }
 }
 
 struct StormCommand: ParsableCommand {
@@ -37,6 +42,7 @@ struct Storm {
 
   /// Prints the table. Returns what failed.
   func run() throws -> [String] {
+    try options.check()
     var table = Table(
       "storm, \(options.seconds) s each", "mode", "operations", "barriers", "ticks", "migrations", "probed",
       "of them aborted",

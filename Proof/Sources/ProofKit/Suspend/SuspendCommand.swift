@@ -11,6 +11,15 @@ struct SuspendOptions: ParsableArguments {
   @Flag(help: "Say on standard error which path is done.") var progress = false
   @Flag(help: "Also list the functions in which threads were stopped.") var functions = false
 
+  func check() throws {
+    guard points >= 0 else { throw Exit.badArgument("--points takes 0 or more, not \(points)") }
+    guard limit > 0, limit <= 600 else { throw Exit.badArgument("--limit takes 0 to 600, not \(limit)") }
+    guard Path.all.contains(where: { path.isEmpty || $0.name.contains(path) }) else {
+      throw Exit.badArgument("no path's name contains '\(path)': \(Path.all.map(\.name).joined(separator: "; "))")
+    }
+    _ = try modes
+  }
+
   var modes: [SubjectName] {
     get throws {
       guard let mode else { return SubjectName.modes }
@@ -52,6 +61,7 @@ struct Suspend {
 
   /// Prints the table. Returns what failed.
   func run() throws -> [String] {
+    try options.check()
     guard cp_can_trace() else {
       print("suspend: left out, it needs ptrace on x86-64 Linux")
       return []

@@ -6,7 +6,7 @@ struct RunCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "run", abstract: "Stress the allocator and verify every block (default).")
 
-  @Option(help: "How long to run, in seconds.") var seconds = 60.0
+  @Option(help: "How long to run, in seconds (default: 60).") var seconds: Double?
   @Option(help: "Worker threads (default: twice the CPUs, at least 4).") var threads: Int?
   @Option(help: "The seed of all choices (default: a new one, which the report names).") var seed: UInt64?
   @Option(help: "Steps of each worker in each phase, instead of --seconds: repeats a run exactly.")
@@ -42,6 +42,7 @@ struct RunCommand: ParsableCommand {
 
   func checkedOptions() throws -> RunOptions {
     var options = RunOptions()
+    let seconds = seconds ?? 60
     guard seconds.isFinite, seconds > 0, seconds <= 1e6 else {
       throw Exit.badArgument("--seconds takes a positive number up to 1000000, not \(seconds.brief)")
     }
@@ -78,6 +79,7 @@ struct RunCommand: ParsableCommand {
         throw Exit.badArgument("--hours takes a positive number up to 1000, not \(hours.brief)")
       }
       guard operations == nil else { throw Exit.badArgument("--hours and --operations exclude each other") }
+      guard self.seconds == nil else { throw Exit.badArgument("--hours and --seconds exclude each other") }
       options.hours = hours
       options.seconds = hours * 3600
     }
