@@ -62,6 +62,7 @@ extension HeapState {
       onOneCPU {
         for stack in 0..<StackIndex.count {
           let info = state.info(StackIndex(rawValue: stack))
+          if info.depotSlots == 0 { continue }
           Self.run(pattern, heap, state, info, seed)
         }
       }

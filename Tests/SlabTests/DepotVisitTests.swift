@@ -108,8 +108,9 @@ import Testing
     // So that the frees below purge nothing.
     state.control(.backed).storeRelaxed(0)
     state.control(.purged).storeRelaxed(ka_os_milliseconds())
-    let size = 1 << 20
-    let blocks = (0..<8).map { _ in heap.allocate(size: size)! }
+    // Of a length that goes on no stack.
+    let size = 2 << 20
+    let blocks = (0..<4).map { _ in heap.allocate(size: size)! }
     for block in blocks {
       block.initializeMemory(as: UInt8.self, repeating: 1, count: size)
       heap.deallocate(block, size: size)

@@ -3,8 +3,8 @@
 // A CPU region is KA_REGION_BYTES of memory that one CPU (in `thread` mode, one thread) works in:
 //
 //     0      control words: gate, counters and busy (see `CPURegion` in Slab)
-//     128    stacks: {top, begin, end, room} for each size class and page order
-//     1568…  the arrays that the stacks point into
+//     128    stacks: {top, begin, end, room} for each size class, page order and length of large blocks
+//     2848…  the arrays that the stacks point into
 //
 // A stack holds pointers in [base, top). Pop is allowed while top > begin, push from the inlined path while
 // top < end, and any other push while top < room. All four words zero: closed, so every operation takes the slow
@@ -26,9 +26,10 @@
 #define KA_STACK_END 16
 #define KA_STACK_ROOM 24
 
-/// The owner byte of a frame, as a stack's number + 1: 1…44 are the stacks' own. 0 (nobody's) and KA_OWNER_RUN (the head of a
-/// large run) name stacks that are closed for ever, before the first and behind the last: a free needs no test for them.
-#define KA_OWNER_RUN 45
+/// The owner byte of a frame, as a stack's number + 1: 1…84 are the stacks' own. 0 (nobody's) and KA_OWNER_RUN (the head of a
+/// run that no stack takes) name stacks that are closed for ever, before the first and behind the last: a free needs no test for
+/// them.
+#define KA_OWNER_RUN 85
 #define KA_OWNER_STACK 96
 
 /// What a free without a size needs to know of an owner. The classes of a region stand right before its owner bytes.
@@ -43,7 +44,7 @@ typedef struct {
   uint64_t unused;
 } ka_class;
 
-#define KA_CLASSES_BYTES 1472
+#define KA_CLASSES_BYTES 2752
 
 #define KA_STACK(number) (KA_STACKS_OFFSET + (number) * KA_STACK_BYTES)
 

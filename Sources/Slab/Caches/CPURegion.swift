@@ -5,9 +5,9 @@
 //     byte 8…    counters    of the slow path, see `Counter`
 //     byte 64    busy        `thread` mode: the owner is inside an operation on this region
 //     byte 72    seen        what a look for idle CPUs saw of the stacks' tops
-//     byte 96    closed      what an owner byte of 0 leads to, as KA_OWNER_RUN leads to byte 1536
+//     byte 96    closed      what an owner byte of 0 leads to, as KA_OWNER_RUN leads to byte 2816
 //     byte 128   stacks      {top, begin, end, room}, 32 bytes each
-//     byte 1568  arrays      `StackInfo.capacity` pointers for each stack
+//     byte 2848  arrays      `StackInfo.capacity` pointers for each stack
 //
 // Life of a stack:
 //

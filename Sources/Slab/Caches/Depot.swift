@@ -24,6 +24,7 @@ struct Depot {
   private let empty: AtomicWord
   nonisolated(unsafe) private let magazines: UnsafeMutableRawPointer
   private let magazineBytes: Int
+  private let slots: Int
 
   /// > Safety: `words` are this depot's two, `magazines` has `StackInfo.depotSlots` magazines of `info`.
   @unsafe
@@ -32,6 +33,7 @@ struct Depot {
     self.empty = empty
     unsafe self.magazines = magazines
     magazineBytes = info.magazineBytes
+    slots = info.depotSlots
   }
 
   /// A magazine that the caller owns: a count and as many pointers.
@@ -52,7 +54,7 @@ struct Depot {
 
   /// Every slot empty: how a depot begins. Before it is published.
   func initialise() {
-    empty.storeRelaxed(Row.mask(StackInfo.depotSlots))
+    empty.storeRelaxed(slots == 0 ? 0 : Row.mask(slots))
   }
 
   private func magazine(_ slot: Int) -> Magazine {
@@ -103,5 +105,5 @@ struct Depot {
   var isConsistent: Bool { full.loadRelaxed() & empty.loadRelaxed() == 0 }
 
   /// Whether no slot is owned by anybody, as it must be when quiescent.
-  var isWhole: Bool { full.loadRelaxed() ^ empty.loadRelaxed() == Row.mask(StackInfo.depotSlots) }
+  var isWhole: Bool { full.loadRelaxed() ^ empty.loadRelaxed() == (slots == 0 ? 0 : Row.mask(slots)) }
 }

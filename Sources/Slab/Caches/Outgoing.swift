@@ -56,7 +56,7 @@ extension HeapState {
     let home = region.node
     if home == localNode { return false }
     cache.region.count(.remoteFrees)
-    guard let handle = unsafe record.pointee.outgoing,
+    guard info.stack.runClass == nil, let handle = unsafe record.pointee.outgoing,
       let outgoingCache = unsafe LocalCache(self, handle: handle, regions: handle.pointee.regions)
     else {
       deallocateShared(info, object)

@@ -1,15 +1,17 @@
-/// Which stack of a CPU region: one for each size class, then one for each small page order. One word wide.
+/// Which stack of a CPU region: one for each size class, one for each small page order, then one for each length of large blocks.
+/// One word wide.
 @usableFromInline
 struct StackIndex: Equatable, Sendable {
   let rawValue: Int
 
   /// Page orders that have a stack: 0 ..< pageOrders.
   @inlinable @inline(__always) static var pageOrders: Int { 4 }
-  static var count: Int { SizeClass.count + pageOrders }
+  static var count: Int { SizeClass.count + pageOrders + RunClass.count }
 
   init(rawValue: Int) { self.rawValue = rawValue }
   init(_ sizeClass: SizeClass) { rawValue = sizeClass.index }
   init(pageOrder: Int) { rawValue = SizeClass.count &+ pageOrder }
+  init(_ runClass: RunClass) { rawValue = SizeClass.count &+ StackIndex.pageOrders &+ runClass.index }
 
   /// What stands in the owner byte of the first frame of pages of `order`: the number of their stack, or of the last one for orders
   /// without a stack, + 1.
@@ -17,9 +19,14 @@ struct StackIndex: Equatable, Sendable {
     UInt8(truncatingIfNeeded: StackIndex(pageOrder: min(order, pageOrders &- 1)).rawValue &+ 1)
   }
 
-  /// The class of the objects on it; `nil`: it holds pages.
+  /// The class of the objects on it; `nil`: it holds pages or large blocks.
   var sizeClass: SizeClass? { rawValue < SizeClass.count ? SizeClass(index: rawValue) : nil }
-  /// The order of the pages on it. Only where `sizeClass` is `nil`.
+  /// The length of the large blocks on it; `nil`: it holds objects or pages.
+  var runClass: RunClass? {
+    let index = rawValue &- SizeClass.count &- StackIndex.pageOrders
+    return index >= 0 ? RunClass(index: index) : nil
+  }
+  /// The order of the pages on it. Only where the two others are `nil`.
   var pageOrder: Int { rawValue &- SizeClass.count }
 }
 
@@ -40,8 +47,10 @@ struct StackInfo {
   /// two visits to the depot (Bonwick and Adams, "Magazines and Vmem", 2001). Of objects up to a cache line, which cost
   /// little and of which programs have most, four magazines: a thousand may come and go without a visit. Of larger ones
   /// 64, in 512 KiB: what a program has of one class at a time.
+  /// Large blocks are few: 512 KiB of each length, 8 at most, and one at least.
   var capacity: Int {
     let few = min(StackInfo.largeStackBytes / objectBytes, StackInfo.largeStackCount)
+    if stack.runClass != nil { return min(max(few, 1), StackInfo.runStackCount) }
     return max(batch &* (objectBytes <= 64 ? 4 : 2), stack.sizeClass == nil ? 0 : few)
   }
 
@@ -53,12 +62,15 @@ struct StackInfo {
   static let largeMagazineBytes = 65536
   static let largeStackCount = 64
   static let largeStackBytes = 524_288
+  static let runStackCount = 8
   /// Bytes of pages in a magazine: a page that goes back to its row costs several locked instructions, so few should.
   static let pageMagazineBytes = 1_048_576
   static let minimumBatch = 2
   static let maximumBatch = 256
   /// Magazines in a depot.
   static let depotSlots = 32
+  /// Magazines in this stack's depot. Large blocks have none: what a CPU's stack has no room for goes back to the page level.
+  var depotSlots: Int { stack.runClass == nil ? StackInfo.depotSlots : 0 }
   /// Pointers that a stack holds when it opens; it doubles at each visit to the depot.
   static let firstCapacity = 16
 
@@ -74,16 +86,20 @@ struct StackInfo {
     if let sizeClass = stack.sizeClass {
       bytes = sizeClass.bytes
       limit = StackInfo.magazineBytes
+    } else if let runClass = stack.runClass {
+      bytes = runClass.frames &<< Frames.usualShift
+      limit = bytes
     } else {
       bytes = Frames.bytes << stack.pageOrder
       limit = StackInfo.pageMagazineBytes
     }
     objectBytes = bytes
     let few = min(StackInfo.largeMagazineBytes / bytes, StackInfo.largeMagazineCount)
-    batch = min(max(limit / bytes, few, StackInfo.minimumBatch), StackInfo.maximumBatch)
+    batch =
+      stack.runClass != nil ? 1 : min(max(limit / bytes, few, StackInfo.minimumBatch), StackInfo.maximumBatch)
     if let previous {
       arrayOffset = previous.arrayOffset + previous.capacity * 8
-      depotOffset = previous.depotOffset + previous.magazineBytes * StackInfo.depotSlots
+      depotOffset = previous.depotOffset + previous.magazineBytes * previous.depotSlots
     } else {
       arrayOffset = CPURegion.arraysOffset
       depotOffset = 0

@@ -14,10 +14,10 @@ public struct HeapStatistics: Sendable {
   public var freeObjects = 0
   /// Objects in the stacks of CPUs or threads, in outgoing magazines and in depots.
   public var cachedObjects = 0
-  /// Large runs and direct mappings, and their bytes.
+  /// Large runs and direct mappings that the program holds, and their bytes.
   public var largeBlocks = 0
   public var largeBytes = 0
-  /// Pages on stacks and in depots, in bytes.
+  /// Pages and large runs on stacks and in depots, in bytes.
   public var cachedPageBytes = 0
   /// Live bytes of objects, by size class, plus large bytes.
   public var liveBytes = 0
@@ -60,6 +60,8 @@ extension Heap {
     state.addControl(&result)
     for node in 0..<state.nodeCount { state.add(NodeIndex(node), &result) }
     state.addRegions(&result)
+    result.largeBlocks = max(result.largeBlocks, 0)
+    result.largeBytes = max(result.largeBytes, 0)
     result.liveBytes = max(result.liveBytes, 0) + result.largeBytes
     return result
   }
@@ -132,6 +134,9 @@ extension HeapState {
   private func addCached(_ info: StackInfo, _ count: Int, _ result: inout HeapStatistics) {
     if info.stack.sizeClass == nil {
       result.cachedPageBytes += count * info.objectBytes
+      if info.stack.runClass == nil { return }
+      result.largeBlocks -= count
+      result.largeBytes -= count * info.objectBytes
     } else {
       result.cachedObjects += count
       result.liveBytes -= count * info.objectBytes

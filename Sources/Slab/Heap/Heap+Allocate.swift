@@ -62,6 +62,9 @@ extension Heap {
     switch source(node) {
     case .failure(let error): return .failure(error)
     case .success((let state, let source)):
+      if node == nil, alignment <= Frames.bytes, let address = state.cachedRun(bytes) {
+        return .success(HeapState.LargeBlock(address: address, bytes: bytes, clean: false))
+      }
       if let refusal = state.refusal(bytes: bytes, alignment: alignment) { return .failure(refusal) }
       var reclaim = Reclaim(state, flags)
       while true {

@@ -23,7 +23,7 @@ extension HeapState {
     let frame = unsafe region.frame(of: UnsafeRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped)
     let table = SlabTable(of: region)
     guard let owner = frame.map({ table.owners[$0.rawValue].loadRelaxed() }) else { return nil }
-    if owner == SlabTable.Owner.run { return largeSize(of: address).map { .large(bytes: $0) } }
+    if SlabTable.Owner.isRun(owner) { return largeSize(of: address).map { .large(bytes: $0) } }
     guard let sizeClass = SlabTable.Owner.sizeClass(owner) else { return nil }
     return table.place(address, info(StackIndex(sizeClass)).slab) == nil ? nil : .object(sizeClass)
   }

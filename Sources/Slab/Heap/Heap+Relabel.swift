@@ -60,7 +60,7 @@ extension HeapState {
     else { return nil }
     let table = SlabTable(of: region)
     let owner = table.owners[frame.rawValue].loadRelaxed()
-    if owner == SlabTable.Owner.run {
+    if SlabTable.Owner.isRun(owner) {
       return region.addressBits(of: frame) == address
         ? Label(word: table.bits[table.firstLabel(of: frame, frames: 1)], mask: 1) : nil
     }
@@ -80,7 +80,7 @@ extension HeapState {
     guard let label = label(address), label.clear() else { return false }
     switch kind(of: address) {
     case .object(let sizeClass): deallocateShared(info(StackIndex(sizeClass)), address)
-    case .large: deallocateLarge(address, expected: nil)
+    case .large: returnLarge(address)
     case nil: return false
     }
     return true

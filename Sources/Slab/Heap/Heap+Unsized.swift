@@ -41,8 +41,10 @@ extension Heap {
       return unsafe ka_section_free(handle, address)
     #else
       guard let found = unsafe objectClass(address) else { return false }
-      let sizeClass = SizeClass(holding: Int(truncatingIfNeeded: unsafe found.pointee.bytes))
-      return unsafe ka_section_push(handle, sizeClass.stack, address)
+      // The classes are as far apart as the stacks.
+      let classes = unsafe UInt(AtomicWord(ka_heap_owners_word(handle)).loadRelaxed()) &- UInt(KA_CLASSES_BYTES)
+      let stack = unsafe UInt(bitPattern: found) &- classes &+ UInt(KA_OWNER_STACK)
+      return unsafe ka_section_push(handle, UInt64(stack), address)
     #endif
   }
 
@@ -103,7 +105,9 @@ extension Heap {
     case .object(let sizeClass):
       if state.isKnownFree(address, sizeClass) { return .doubleFree }
       state.deallocateSlow(StackIndex(sizeClass), address)
-    case .large: state.deallocateLarge(address, expected: nil)
+    case .large(let bytes):
+      if state.isKnownFreeRun(address, bytes: bytes) { return .doubleFree }
+      state.deallocateLarge(address, expected: nil)
     }
     return nil
   }
@@ -153,6 +157,7 @@ extension Heap {
     let address = UInt64(UInt(bitPattern: block))
     guard let state = existingState, let kind = state.kind(of: address) else { return unsafe .success(nil) }
     let usable = kind.bytes
+    if case .large = kind, state.isKnownFreeRun(address, bytes: usable) { return unsafe .success(nil) }
     var wanted = newSize
     switch kind {
     case .object:
@@ -191,7 +196,17 @@ extension HeapState {
     guard let (head, object) = table.place(address, info.slab) else { return false }
     // Relaxed: the last free of an object that its slab has again was long ago; one under way is missed.
     let bits = table.bits[table.firstWord(of: head) &+ object &>> 6].loadRelaxed()
-    if bits & (1 &<< UInt64(object & 63)) != 0 { return true }
+    return bits & (1 &<< UInt64(object & 63)) != 0 || isOnTop(address, info)
+  }
+
+  /// Whether the large block of `bytes` lies on top of the current CPU's stack for its length.
+  func isKnownFreeRun(_ address: UInt64, bytes: Int) -> Bool {
+    guard let runClass = RunClass(holding: bytes >> Frames.usualShift) else { return false }
+    return isOnTop(address, info(StackIndex(runClass)))
+  }
+
+  /// Whether `address` lies on top of the current CPU's stack.
+  func isOnTop(_ address: UInt64, _ info: StackInfo) -> Bool {
     guard let cache = LocalCache(self) else { return false }
     let stack = cache.region
     // (D) acquire, before the top: a drain that gave this object to its owner has left the region empty, or is seen.

@@ -138,9 +138,19 @@ public struct Heap: Sendable, Equatable {
 
   @usableFromInline @inline(never)
   func allocateLarge(_ size: Int, _ alignment: Int) -> UnsafeMutableRawPointer? {
+    if alignment <= Frames.bytes, let stack = Heap.runStack(size) {
+      let run = unsafe ka_section_pop(handle, stack)
+      if run != 0 { return unsafe UnsafeMutableRawPointer(bitPattern: UInt(run)) }
+    }
     let result = unsafe tryAllocate(size: size, alignment: alignment, flags: .kernel, node: nil)
     guard case .success(let block) = unsafe result else { return nil }
     return block.baseAddress
+  }
+
+  /// The stack of large blocks of `size`; `nil`: there is none.
+  private static func runStack(_ size: Int) -> UInt64? {
+    guard size > SizeClass.maximumBytes, let runClass = RunClass(holding: HeapState.frames(size)) else { return nil }
+    return UInt64(truncatingIfNeeded: CPURegion.offset(StackIndex(runClass)))
   }
 
   @usableFromInline @inline(never)
@@ -152,6 +162,12 @@ public struct Heap: Sendable, Equatable {
   @usableFromInline @inline(never)
   func deallocateLarge(_ block: UnsafeMutableRawPointer, _ size: Int) {
     let address = UInt64(UInt(bitPattern: block))
+    if Heap.runStack(size) != nil, let found = unsafe objectClass(address),
+      HeapState.largeUsableSize(size) == Int(truncatingIfNeeded: unsafe found.pointee.bytes),
+      deallocateCached(UInt(bitPattern: block))
+    {
+      return
+    }
     guard let state = existingState else { Misuse.foreignFree.trap(at: address) }
     // A block of a small size whose alignment no class serves is a run, too.
     state.deallocateLarge(address, expected: HeapState.largeUsableSize(size))

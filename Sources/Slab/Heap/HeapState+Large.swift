@@ -1,7 +1,11 @@
 // Blocks that no size class serves: runs of frames, and above 1 GiB mappings of their own.
 //
-// The head frame of a run has the owner byte `run` and a word with the length, so that a block is known from its
+// The head frame of a run has an owner byte that says so and a word with the length, so that a block is known from its
 // address. Frames behind the head have owner 0: an address inside a run is foreign to `deallocate`.
+//
+// Up to 1 MiB a run has one of the lengths of `RunClass`, and where it is freed goes on a stack of the CPU, as an object
+// does; its word and its owner byte stay. The next allocation of that length takes it from there. There is no depot: what a
+// stack has no room for, and what a drain finds on it, goes back to the page level.
 //
 // A run grows and shrinks in place where the frames behind it are free; a mapping does by mremap.
 //
@@ -24,7 +28,16 @@ extension HeapState {
 
   /// The bytes that a block of `size` really has; `nil`: no heap serves it.
   static func largeUsableSize(_ size: Int) -> Int? {
-    size > 0 && size <= largestBytes ? frames(size) << Frames.usualShift : nil
+    guard size > 0, size <= largestBytes else { return nil }
+    let frames = frames(size)
+    return (RunClass(holding: frames)?.frames ?? frames) &<< Frames.usualShift
+  }
+
+  /// A large block that lies on the caller's stack; `nil`: none of that length does.
+  func cachedRun(_ bytes: Int) -> UInt64? {
+    guard let runClass = RunClass(holding: bytes >> Frames.usualShift), let cache = LocalCache(self) else { return nil }
+    let address = cache.pop(CPURegion.offset(StackIndex(runClass)))
+    return address == 0 ? nil : address
   }
 
   /// Why this heap cannot serve such a block whatever is freed, so that nothing need be reclaimed for it; `nil`: it can.
@@ -50,8 +63,9 @@ extension HeapState {
     return isLongEnough ? .unsupportedAlignment : .sizeTooLarge
   }
 
-  /// The size from which a block that no window has room for is mapped directly; 1 MiB, so that its table lasts.
-  static var directFallbackBytes: Int { 1 << 20 }
+  /// The size from which a block that no window has room for is mapped directly: none that a stack takes, so that its table
+  /// lasts.
+  static var directFallbackBytes: Int { RunClass.maximumBytes + 1 }
 
   /// A block of whole frames.
   struct LargeBlock {
@@ -83,7 +97,7 @@ extension HeapState {
       let table = SlabTable(of: run.pages)
       table.words[run.first.rawValue].storeRelaxed(SlabWord(runOf: frames).bits)
       table.bits[table.firstLabel(of: run.first, frames: 1)].storeRelaxed(0)
-      table.owners[run.first.rawValue].storeRelaxed(SlabTable.Owner.run)
+      table.owners[run.first.rawValue].storeRelaxed(SlabTable.Owner.run(of: frames))
       return .success(LargeBlock(address: run.pages.addressBits(of: run.first), bytes: bytes, clean: clean))
     }
   }
@@ -138,15 +152,26 @@ extension HeapState {
       let head = unsafe region.frame(of: UnsafeRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped)
     else { return nil }
     let table = SlabTable(of: region)
-    guard table.owners[head.rawValue].loadRelaxed() == SlabTable.Owner.run,
+    guard SlabTable.Owner.isRun(table.owners[head.rawValue].loadRelaxed()),
       region.addressBits(of: head) == address
     else { return nil }
     return (table, head)
   }
 
-  /// Frees the large block at `address`. Traps where there is none, or where it has not `expected` bytes (`nil`: any).
+  /// Frees the large block at `address`, onto the caller's stack where one takes it. Traps where there is none, where it has not
+  /// `expected` bytes (`nil`: any), or where it is known to be free.
   func deallocateLarge(_ address: UInt64, expected: Int?) {
-    if let expected, let actual = largeSize(of: address), actual != expected { Misuse.wrongLayout.trap(at: address) }
+    let actual = largeSize(of: address)
+    if let expected, let actual, actual != expected { Misuse.wrongLayout.trap(at: address) }
+    if let actual, let runClass = RunClass(holding: actual >> Frames.usualShift) {
+      if isKnownFreeRun(address, bytes: actual) { Misuse.doubleFree.trap(at: address) }
+      return deallocateSlow(StackIndex(runClass), address)
+    }
+    returnLarge(address)
+  }
+
+  /// Gives the large block at `address` back to the page level, or unmaps it. Traps where there is none.
+  func returnLarge(_ address: UInt64) {
     guard let (table, head) = runHead(address) else {
       guard growsByOS, let (slot, bytes) = direct.take(address) else {
         (isEndedRun(address) ? Misuse.doubleFree : Misuse.foreignFree).trap(at: address)
@@ -182,8 +207,10 @@ extension HeapState {
         return nil
       }
       word.storeRelaxed(SlabWord(runOf: wanted).bits)
+      table.owners[head.rawValue].storeRelaxed(SlabTable.Owner.run(of: wanted))
     } else if wanted < frames {
       word.storeRelaxed(SlabWord(runOf: wanted).bits)
+      table.owners[head.rawValue].storeRelaxed(SlabTable.Owner.run(of: wanted))
       giveRun(table.pages, head.advanced(by: wanted), frames: frames - wanted)
     }
     return (address, bytes)

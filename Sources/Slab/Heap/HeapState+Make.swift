@@ -22,7 +22,7 @@ extension HeapState {
       }
       var last: StackInfo? = nil
       for index in 0..<StackIndex.count { last = StackInfo(StackIndex(rawValue: index), after: last) }
-      magazineBytes = last.map { $0.depotOffset + $0.magazineBytes * StackInfo.depotSlots } ?? 0
+      magazineBytes = last.map { $0.depotOffset + $0.magazineBytes * $0.depotSlots } ?? 0
     }
 
     // Offsets in the state's mapping.

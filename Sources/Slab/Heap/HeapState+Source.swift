@@ -125,7 +125,7 @@ extension HeapState {
 
   // MARK: Back
 
-  /// Returns `count` objects or pages to where they came from. Traps where one is no object of the stack's, or is free.
+  /// Returns `count` objects, pages or large blocks to where they came from. Traps where one is no object of the stack's, or is free.
   ///
   /// Addresses of the same bitmap word are gathered first, in a small table, so that a word costs two locked
   /// instructions however many of its objects come back. O(count).
@@ -133,6 +133,7 @@ extension HeapState {
   /// > Safety: `source` holds `count` addresses and is the caller's alone.
   @unsafe
   func spill(_ info: StackInfo, _ source: UnsafeMutablePointer<UInt64>, count: Int) {
+    if let runClass = info.stack.runClass { return unsafe spillRuns(runClass, source, count: count) }
     var table = PendingWords(repeating: .none)
     var last: PageRegion? = nil
     for index in 0..<count {
@@ -162,6 +163,17 @@ extension HeapState {
       }
     }
     if let last { returnAll(&table, info, last) }
+  }
+
+  @unsafe
+  private func spillRuns(_ runClass: RunClass, _ source: UnsafeMutablePointer<UInt64>, count: Int) {
+    for index in 0..<count {
+      let address = unsafe source[index]
+      if let bytes = largeSize(of: address), bytes != runClass.frames &<< Frames.usualShift {
+        Misuse.wrongLayout.trap(at: address)
+      }
+      returnLarge(address)
+    }
   }
 
   /// Bits of one word that are to be set or cleared together. For objects the key is the index of a word in the

@@ -58,7 +58,7 @@ extension HeapState {
         let info = info(StackIndex(rawValue: stack))
         let depot = depot(info, on: NodeIndex(node))
         // As many as there can be: others may fill them as fast.
-        for _ in 0..<StackInfo.depotSlots {
+        for _ in 0..<info.depotSlots {
           guard let magazine = depot.takeFull() else { break }
           unsafe spill(info, magazine.pointers, count: magazine.count)
           magazine.count = 0
@@ -106,20 +106,32 @@ extension HeapState {
       let info = info(stack)
       // As many as there can be: others may fill it as fast.
       for _ in 0...(info.capacity / info.batch) where cache.region.fill(info) > 0 {
-        guard let magazine = emptyMagazine(info, on: localNode) else { break }
-        let count = unsafe cache.popBatch(CPURegion.offset(stack), into: magazine.pointers, limit: info.batch)
-        unsafe spill(info, magazine.pointers, count: count)
-        magazine.count = 0
-        depot(info, on: localNode).put(magazine)
+        if !returnNewest(info, of: cache) { break }
       }
     }
+  }
+
+  /// Returns a magazine's worth of the newest pointers, or one where they have no depot. False: there was none, or every magazine
+  /// is owned.
+  private func returnNewest(_ info: StackInfo, of cache: LocalCache) -> Bool {
+    if info.depotSlots == 0 {
+      let object = cache.pop(CPURegion.offset(info.stack))
+      if object != 0 { deallocateShared(info, object) }
+      return object != 0
+    }
+    guard let magazine = emptyMagazine(info, on: localNode) else { return false }
+    let count = unsafe cache.popBatch(CPURegion.offset(info.stack), into: magazine.pointers, limit: info.batch)
+    unsafe spill(info, magazine.pointers, count: count)
+    magazine.count = 0
+    depot(info, on: localNode).put(magazine)
+    return count > 0
   }
 
   /// A drain in growth is worth its barriers, which stop every CPU that runs the process, where the CPUs may hold this part of
   /// the heap.
   private static var drainShare: Int { 4 }
 
-  /// The bytes of pages, and of slabs if each object is in one of its own, that all CPUs' stacks hold; clamped while they are
+  /// The bytes of pages and large blocks, and of slabs if each object is in one of its own, that all CPUs' stacks hold; clamped while they are
   /// in use.
   private var heldBytes: Int {
     var bytes = 0

@@ -2,7 +2,7 @@
 // once, published by one compare-exchange of the handle's `state`, then only read but for the words.
 //
 //     record │ control words │ nodes: {words, slab counters, depot bits} │ node of CPU │ order of nodes │
-//     infos of the 44 stacks │ direct mappings │ depots' magazines
+//     infos of the 84 stacks │ direct mappings │ depots' magazines
 //
 // All of it lies in one mapping, zeroed, most of it never touched.
 

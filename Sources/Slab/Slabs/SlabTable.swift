@@ -3,7 +3,7 @@
 //
 // Per frame of the region:
 //
-//     owner   1 byte    0: nobody's   1…40: a slab of class index + 1   41…44: pages begin   45: a large run begins
+//     owner   1 byte    0: nobody's   1…40: a slab of class index + 1   41…44: pages begin   45…85: a large run begins
 //     word    8 bytes   `SlabWord`, at the frame that heads a slab or a run
 //     bits    32 bytes  free objects of the slab, 1 = free; a slab's bits begin at its head's and run on
 //
@@ -82,7 +82,12 @@ struct SlabTable: Sendable {
   /// What the owner byte says of a frame. `StackIndex.owner(ofPages:)` has its value for pages.
   enum Owner {
     static let none: UInt8 = 0
-    static var run: UInt8 { UInt8(KA_OWNER_RUN) }
+    /// The head of a large run: its stack's number + 1 where it has a length that a stack takes.
+    static func run(of frames: Int) -> UInt8 {
+      guard let runClass = RunClass(holding: frames), runClass.frames == frames else { return UInt8(KA_OWNER_RUN) }
+      return UInt8(truncatingIfNeeded: StackIndex(runClass).rawValue &+ 1)
+    }
+    static func isRun(_ owner: UInt8) -> Bool { Int(owner) > SizeClass.count &+ StackIndex.pageOrders }
     /// The class of a slab's frames; `nil`: they are no slab's.
     static func sizeClass(_ owner: UInt8) -> SizeClass? {
       owner == none || Int(owner) > SizeClass.count ? nil : SizeClass(index: Int(owner) &- 1)
@@ -157,6 +162,9 @@ struct SlabTable: Sendable {
     unsafe pages.attachment = UnsafeMutableRawPointer(header)
     let table = unsafe (memory + parts.owners - Int(KA_CLASSES_BYTES)).assumingMemoryBound(to: ka_class.self)
     for index in 0..<SizeClass.count { unsafe table[index + 1] = classes[index].slab.entry }
+    for index in 0..<RunClass.count {
+      unsafe table[StackIndex(RunClass(index: index)).rawValue + 1] = RunClass(index: index).entry
+    }
     return SlabTable(of: pages)
   }
 

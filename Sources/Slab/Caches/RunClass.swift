@@ -1,0 +1,38 @@
+// Lengths of large blocks: 9 to 16 frames, then eight lengths for each doubling, up to 1 MiB.
+//
+//     index    0   1   2 …   7 |   8   9 …  15 |  16 …  |  39
+//     frames   9  10  11 …  16 |  18  20 …  32 |  36 …  | 256
+//
+// A block of such a length has a stack of its CPU when it is freed, and the next one that is asked for is it: no claim of a
+// run, no system call. At most an eighth of a block is not asked for; what is never touched of it takes no memory.
+
+import KAllocAtomics
+
+/// One of the lengths that large blocks of up to 1 MiB have. One word wide.
+struct RunClass: Equatable {
+  let index: Int
+
+  static var count: Int { 40 }
+  static var maximumFrames: Int { 256 }
+  static var maximumBytes: Int { maximumFrames &<< Frames.usualShift }
+
+  init(index: Int) { self.index = index }
+
+  /// The shortest that holds `frames`; `nil`: they are too few, so that a size class serves, or too many. O(1).
+  init?(holding frames: Int) {
+    guard frames > 8, frames <= RunClass.maximumFrames else { return nil }
+    let doubling = 60 &- (frames &- 1).leadingZeroBitCount
+    index = doubling &<< 3 &+ ((frames &- 1) &>> doubling &- 8)
+  }
+
+  /// The length of a block.
+  var frames: Int { (9 &+ index & 7) &<< (index &>> 3) }
+
+  /// What a free without a size reads of this length. Only the frame at the head has its owner byte, so that an offset in the
+  /// frame is one in the block.
+  var entry: ka_class {
+    ka_class(
+      mask: UInt64(Frames.bytes - 1), reciprocal: UInt64.max / UInt64(Frames.bytes) + 1,
+      bytes: UInt64(frames &<< Frames.usualShift), unused: 0)
+  }
+}

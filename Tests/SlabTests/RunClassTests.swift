@@ -1,0 +1,99 @@
+import KAllocAtomics
+import TestSupport
+import Testing
+
+@testable import Slab
+
+/// The lengths of large blocks.
+@Suite struct `Lengths of large blocks` {
+  @Test func `hold what is asked for, in order, with at most an eighth more`() {
+    #expect(RunClass(holding: 8) == nil && RunClass(holding: RunClass.maximumFrames + 1) == nil)
+    var last = -1
+    for frames in 9...RunClass.maximumFrames {
+      guard let runClass = RunClass(holding: frames) else {
+        Issue.record("\(frames) frames have no length")
+        continue
+      }
+      #expect(runClass.frames >= frames && runClass.frames - frames <= frames / 8)
+      #expect(RunClass(holding: runClass.frames) == runClass)
+      #expect(runClass.index == last || runClass.index == last + 1)
+      last = runClass.index
+    }
+    #expect(last == RunClass.count - 1)
+  }
+
+  @Test func `are told by the owner byte of the head`() {
+    for index in 0..<RunClass.count {
+      let runClass = RunClass(index: index)
+      let owner = SlabTable.Owner.run(of: runClass.frames)
+      #expect(Int(owner) == StackIndex(runClass).rawValue + 1 && SlabTable.Owner.isRun(owner))
+      #expect(StackIndex(runClass).runClass == runClass && StackIndex(runClass).sizeClass == nil)
+    }
+    #expect(Int(KA_OWNER_RUN) == StackIndex.count + 1)
+    for frames in [1, 8, 17, RunClass.maximumFrames + 1] {
+      #expect(SlabTable.Owner.run(of: frames) == UInt8(KA_OWNER_RUN))
+    }
+    for order in 0..<StackIndex.pageOrders { #expect(!SlabTable.Owner.isRun(StackIndex.owner(ofPages: order))) }
+  }
+
+  @Test func `come back from the stack of the CPU, and leave it with a drain`() throws {
+    try withHeap { heap in
+      guard try heap.state().get().caches else { return }
+      onOneCPU {
+        for size in [33_000, 65_536, 200_000, 1 << 20] {
+          let block = heap.allocate(size: size)!
+          let usable = Heap.usableSize(size: size, alignment: 16)!
+          #expect(heap.usableSize(of: block) == usable && heap.statistics().largeBytes == usable)
+          heap.deallocate(block, size: size)
+          #expect(heap.committedBytes == usable && heap.statistics().largeBlocks == 0)
+          #expect(heap.statistics().cachedPageBytes == usable && heap.validate() == nil)
+          let again = heap.allocate(size: usable)!
+          #expect(again == block)
+          heap.deallocate(again)
+          #expect(heap.deallocateUnsized(again) == .doubleFree)
+          heap.drain()
+          #expect(heap.committedBytes == 0 && heap.validate() == nil)
+        }
+      }
+    }
+  }
+
+  @Test func `zeroed ones are zero, also from the stack`() throws {
+    try withHeap { heap in
+      let block = try #require(heap.allocate(size: 100_000))
+      block.initializeMemory(as: UInt8.self, repeating: 7, count: 100_000)
+      heap.deallocate(block, size: 100_000)
+      let zeroed = try heap.allocate(size: 100_000, alignment: 16, flags: [.kernel, .zero], node: nil)
+      #expect(allBytes(zeroed, are: 0))
+      heap.deallocate(zeroed.baseAddress!, size: 100_000)
+    }
+  }
+
+  @Test func `that were resized in place go onto the stack of their new length`() throws {
+    try withHeap { heap in
+      guard try heap.state().get().caches else { return }
+      onOneCPU {
+        let block = heap.allocate(size: 1 << 20)!
+        let shrunk = try! heap.reallocate(
+          block, size: 1 << 20, alignment: 16, newSize: 100_000, newAlignment: 16, flags: .kernel, node: nil)
+        #expect(shrunk.baseAddress == block && shrunk.count == Heap.usableSize(size: 100_000, alignment: 16))
+        heap.deallocate(block, size: 100_000)
+        #expect(heap.committedBytes == shrunk.count)
+        let again = heap.allocate(size: 100_000)
+        #expect(again == block)
+        heap.deallocate(block)
+        heap.drain()
+        #expect(heap.committedBytes == 0 && heap.validate() == nil)
+      }
+    }
+  }
+
+  @Test func `no more of them stay on a stack than it has room for`() throws {
+    try withHeap { heap in
+      let blocks = try (0..<100).map { _ in try #require(heap.allocate(size: 300_000)) }
+      for block in blocks { heap.deallocate(block, size: 300_000) }
+      let state = try heap.state().get()
+      #expect(heap.committedBytes <= state.regionCount * 524_288)
+    }
+  }
+}
