@@ -116,8 +116,8 @@ let slabMutations = [
   Mutation(
     22, "objects are taken without acquire: (B)", "Slabs/SlabTable+Take.swift", ["slabs-take-give"],
     (
-      "var got = word.fetchAndAcquire(~wanted) & wanted",
-      "var got = (mutant(22) ? word.fetchAndRelaxed(~wanted) : word.fetchAndAcquire(~wanted)) & wanted"
+      "let got = word.fetchAndAcquire(~wanted) & wanted",
+      "let got = (mutant(22) ? word.fetchAndRelaxed(~wanted) : word.fetchAndAcquire(~wanted)) & wanted"
     )),
   Mutation(
     23, "a return raises the number without release: (C)", "Slabs/SlabTable+Give.swift", ["slabs-end-reuse"]),
@@ -257,6 +257,21 @@ let cacheMutations = [
       "private func holds(_ index: Int, _ drain: UInt64) -> Bool { region(index).gate.loadRelaxed() == drain }",
       "private func holds(_ index: Int, _ drain: UInt64) -> Bool {\n"
         + "    mutant(46) ? region(index).gate.loadRelaxed() != 0 : region(index).gate.loadRelaxed() == drain\n  }"
+    )),
+  Mutation(
+    60, "a refill does not say that its frames may have memory behind them", "Slabs/SlabTable+Take.swift",
+    ["slabs-purge-take", "slabs-purge-purge"],
+    ("        touch(head, geometry)\n        return count", "        if !mutant(60) { touch(head, geometry) }\n        return count")),
+  Mutation(
+    61, "a purge takes a frame for free without its first object", "Slabs/SlabTable+Purge.swift", ["slabs-purge-take"],
+    ("for object in first..<max(end, first)", "for object in (mutant(61) ? first &+ 1 : first)..<max(end, first &+ 1)")),
+  Mutation(
+    62, "a purge returns the objects before the system call", "Slabs/SlabTable+Purge.swift",
+    ["slabs-purge-take", "slabs-purge-purge"],
+    (
+      "      released &+= purge(batch, count: count)\n",
+      "      if mutant(62) { for index in 0..<count { giveBack(batch[index], ended) } }\n"
+        + "      released &+= purge(batch, count: count)\n      if mutant(62) { return count = 0 }\n"
     )),
   Mutation(
     50, "the limit is looked at and then added to", "Heap/HeapState+Commit.swift", ["heap-limit"],

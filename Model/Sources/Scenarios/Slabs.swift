@@ -104,6 +104,28 @@ let slabScenarios: [Scenario] = [
     return world(table, { _ = table.create(2) }, { table.give(table.take(2)) })
   },
 
+  Scenario("slabs-purge-take", "a purge of free pages meets a refill: nothing that is in use goes to the system") {
+    let table = try SmallTable(objectBytes: 2048, slabs: 1, backing: .reserved)
+    _ = table.prepare(2)
+    return world(
+      table, { table.purge() },
+      { table.checkDirty(table.take(1)) })
+  },
+
+  Scenario("slabs-purge-give", "a purge meets the return of the last objects: the slab ends, or stays with all of them") {
+    let table = try SmallTable(objectBytes: 2048, slabs: 2, backing: .reserved)
+    table.give(table.prepare(1))
+    let out = table.prepare(2)
+    return world(table, { table.purge() }, { table.give(out) })
+  },
+
+  Scenario("slabs-purge-purge", "two purges of one slab, and a refill") {
+    let table = try SmallTable(objectBytes: 2048, slabs: 1, backing: .reserved)
+    _ = table.prepare(2)
+    return world(
+      table, { table.purge() }, { table.purge() }, { table.checkDirty(table.take(2)) })
+  },
+
   Scenario("slabs-words", "refills and returns in a slab whose bitmap has two words") {
     let table = try SmallTable(objectBytes: 128, slabs: 1)
     let out = table.prepare(127)

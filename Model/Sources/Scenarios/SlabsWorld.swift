@@ -12,7 +12,7 @@ struct SmallTable {
   let geometry: SlabGeometry
   var sizeClass: SizeClass { geometry.sizeClass }
 
-  init(objectBytes: Int, slabs: Int) throws {
+  init(objectBytes: Int, slabs: Int, backing: PageRegion.Backing = .given) throws {
     let infos = arena(bytes: StackIndex.count * MemoryLayout<StackInfo>.stride)
       .bindMemory(to: StackInfo.self, capacity: StackIndex.count)
     var last: StackInfo? = nil
@@ -22,7 +22,7 @@ struct SmallTable {
       last = info
     }
     geometry = infos[SizeClass(holding: objectBytes).index].slab
-    region = try SmallRegion(geometry.frames * slabs, shift: Frames.usualShift)
+    region = try SmallRegion(geometry.frames * slabs, shift: Frames.usualShift, backing: backing)
     let bytes = SlabTable.bytes(frames: region.pages.blocks * Frames.perBlock)
     table = SlabTable.make(region.pages, in: arena(bytes: bytes), classes: infos, mapped: false)
   }
@@ -73,6 +73,20 @@ struct SmallTable {
   }
 
   func give(_ objects: [UInt64]) { for object in objects { give(object) } }
+
+  func purge() {
+    note("purge")
+    _ = table.purge { _ in }
+  }
+
+  /// An object that is out has memory behind it that a purge will not take for given back.
+  func checkDirty(_ objects: [UInt64]) {
+    for object in objects {
+      guard let frame = region.pages.frame(of: pointer(object)) else { continue }
+      let dirty = region.pages.dirtyWord(frame.rawValue >> 6).loadRelaxed() >> UInt64(frame.rawValue & 63) & 1
+      expect(dirty == 1, "an object that is out lies on a frame that counts as given back")
+    }
+  }
 
   /// What must hold when all threads have ended.
   func check() {

@@ -23,8 +23,8 @@ bool ka_os_commit(void *_Nonnull address, size_t bytes);
 /// Gives the memory of whole pages back; they stay mapped and read as zero. False where refused.
 bool ka_os_purge(void *_Nonnull address, size_t bytes);
 
-/// Ranges of whole pages: as many as a block of 512 frames has runs at most.
-#define KA_OS_RANGES 256
+/// Ranges of whole pages. Few, as the list stands on the stack, which may be a signal handler's.
+#define KA_OS_RANGES 64
 
 typedef struct {
   struct {
@@ -34,7 +34,7 @@ typedef struct {
   size_t count;
 } ka_os_ranges;
 
-/// Adds a range behind the last one, which grows where the two are adjacent.
+/// Adds a range behind the last one, which grows where the two are adjacent. Only while there are fewer than KA_OS_RANGES.
 static inline void ka_os_ranges_add(ka_os_ranges *_Nonnull list, uintptr_t address, size_t bytes) {
   if (list->count > 0 && list->ranges[list->count - 1].address + list->ranges[list->count - 1].bytes == address) {
     list->ranges[list->count - 1].bytes += bytes;

@@ -65,7 +65,10 @@ extension HeapState {
     _ info: StackInfo, upTo limit: Int, into target: UnsafeMutablePointer<UInt64>, flags: AllocFlags, node: NodeIndex
   ) -> Result<Int, AllocError> {
     let frames = info.slab.frames
-    if flags.contains(.reclaim) { collectInGrowth() }
+    if flags.contains(.reclaim) {
+      collectInGrowth()
+      purgeSlabsInCutting(frames &* Frames.bytes)
+    }
     switch takeRun(frames: frames, alignment: frames, flags: flags, from: node) {
     case .failure(let error): return .failure(error)
     case .success(let run):

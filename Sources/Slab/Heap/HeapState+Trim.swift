@@ -45,7 +45,7 @@ extension HeapState {
   /// Empties all caches and purges all free memory. Returns the bytes that went back to the operating system.
   func trim() -> Int {
     collect()
-    var frames = 0
+    var frames = purgeSlabs()
     for node in 0..<nodeCount { frames &+= purge(NodeIndex(node), upTo: .max, olderThan: 0, now: 0) }
     return frames &* Frames.bytes
   }
@@ -99,7 +99,7 @@ extension HeapState {
 
   /// Returns the pointers in the caller's own stacks to slabs and rows, which needs no barrier. A caller that moves on to another
   /// CPU goes on with that one's.
-  private func emptyOwnStacks() {
+  func emptyOwnStacks() {
     guard let cache = LocalCache(self) else { return }
     for index in 0..<StackIndex.count {
       let stack = StackIndex(rawValue: index)

@@ -90,9 +90,11 @@ struct HeapState: Sendable {
     case regionsUsed
     /// The bytes committed at which the caches are emptied next.
     case growth
+    /// Bytes of slabs cut since slabs were purged last.
+    case cut
   }
 
-  static let controlWords = 9
+  static let controlWords = 10
 
   @inline(__always)
   func control(_ control: Control) -> AtomicWord { unsafe record.pointee.control[control.rawValue &* 8] }

@@ -107,24 +107,37 @@ extension PageRegion {
     return released
   }
 
-  /// Purges those frames of `wanted` that are still free, with one system call where the kernel can. Returns how many.
+  /// Purges those frames of `wanted` that are still free, with one system call for many runs where the kernel can. Returns
+  /// how many.
   func purge(_ wanted: RowMasks, of block: Int) -> Int {
-    let first = block * Frames.rowsPerBlock
     var taken = wanted
-    var ranges = ka_os_ranges()
-    for index in wanted.indices {
-      taken[index] = takeFree(wanted[index], row: first + index)
-      addRuns(taken[index] & dirtyWord(first + index).loadRelaxed(), row: first + index, to: &ranges)
-    }
-    // SAFETY: this thread owns these frames, and nobody uses them.
-    let done = unsafe ranges.count > 0 && ka_os_purge_ranges(&ranges)
     var released = 0
-    for index in taken.indices where taken[index] != 0 {
-      // Relaxed: the owner's bits; giving the frames back publishes them (A).
-      if done { released += (dirtyWord(first + index).fetchAndRelaxed(~taken[index]) & taken[index]).nonzeroBitCount }
-      let (cleared, after) = clearRow(first + index, taken[index], dirty: false)
-      returnFrames(block, cleared.nonzeroBitCount, order: after.largestOrder ?? 0)
+    var next = 0
+    while next < wanted.count {
+      let start = next
+      var ranges = ka_os_ranges()
+      // A row has 32 runs at most.
+      while next < wanted.count && Int(ranges.count) <= Int(KA_OS_RANGES) - Frames.perRow / 2 {
+        let row = block * Frames.rowsPerBlock + next
+        taken[next] = takeFree(wanted[next], row: row)
+        addRuns(taken[next] & dirtyWord(row).loadRelaxed(), row: row, to: &ranges)
+        next += 1
+      }
+      // SAFETY: this thread owns these frames, and nobody uses them.
+      let done = unsafe ranges.count > 0 && ka_os_purge_ranges(&ranges)
+      for index in start..<next where taken[index] != 0 {
+        released += giveBack(taken[index], row: block * Frames.rowsPerBlock + index, clean: done)
+      }
     }
+    return released
+  }
+
+  /// Frees frames of a row that a purge has taken. Returns how many are clean now and were not.
+  private func giveBack(_ taken: UInt64, row: Int, clean: Bool) -> Int {
+    // Relaxed: the owner's bits; giving the frames back publishes them (A).
+    let released = clean ? (dirtyWord(row).fetchAndRelaxed(~taken) & taken).nonzeroBitCount : 0
+    let (cleared, after) = clearRow(row, taken, dirty: false)
+    returnFrames(row / Frames.rowsPerBlock, cleared.nonzeroBitCount, order: after.largestOrder ?? 0)
     return released
   }
 
@@ -143,7 +156,7 @@ extension PageRegion {
     return mask
   }
 
-  private func addRuns(_ mask: UInt64, row: Int, to ranges: inout ka_os_ranges) {
+  func addRuns(_ mask: UInt64, row: Int, to ranges: inout ka_os_ranges) {
     var rest = mask
     while rest != 0 {
       let first = rest.trailingZeroBitCount

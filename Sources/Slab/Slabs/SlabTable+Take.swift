@@ -37,21 +37,37 @@ extension SlabTable {
       if seen == found {
         if next.free == 0 { unhint(head, geometry.sizeClass) }
         unsafe collect(count, from: head, geometry, into: target)
+        touch(head, geometry)
         return count
       }
       found = seen
     }
   }
 
-  /// Takes `count` bits that are promised to the caller.
-  ///
-  /// Ends: bits ≥ count + promises, so while the promise is open some bit is set; a pass that finds too few has been
-  /// overtaken by other takers, who have advanced.
+  /// Writes the addresses of `count` objects that are promised to the caller.
   @unsafe
   private func collect(
     _ count: Int, from head: FrameIndex, _ geometry: SlabGeometry, into target: UnsafeMutablePointer<UInt64>
   ) {
     let base = pages.addressBits(of: head)
+    var place = 0
+    takeBits(count, of: head, geometry) { index, bits in
+      var rest = bits
+      while rest != 0 {
+        let object = index &<< 6 | rest.trailingZeroBitCount
+        rest &= rest &- 1
+        unsafe target[place] = base &+ UInt64(truncatingIfNeeded: object &* geometry.objectBytes)
+        place &+= 1
+      }
+    }
+  }
+
+  /// Takes `count` bits that are promised to the caller, and calls `body` with those of each word, lowest first.
+  ///
+  /// Ends: bits ≥ count + promises, so while the promise is open some bit is set; a pass that finds too few has been
+  /// overtaken by other takers, who have advanced.
+  @inline(__always)
+  func takeBits(_ count: Int, of head: FrameIndex, _ geometry: SlabGeometry, _ body: (Int, UInt64) -> Void) {
     let first = firstWord(of: head)
     var left = count
     while true {
@@ -62,13 +78,9 @@ extension SlabTable {
         if wanted == 0 { continue }
         while wanted.nonzeroBitCount > left { wanted &= ~(1 &<< UInt64(63 &- wanted.leadingZeroBitCount)) }
         // (B) acquire, so that the former owner's last use is before the new owner's first.
-        var got = word.fetchAndAcquire(~wanted) & wanted
-        while got != 0 {
-          let object = index &<< 6 | got.trailingZeroBitCount
-          got &= got &- 1
-          left &-= 1
-          unsafe target[count &- 1 &- left] = base &+ UInt64(truncatingIfNeeded: object &* geometry.objectBytes)
-        }
+        let got = word.fetchAndAcquire(~wanted) & wanted
+        left &-= got.nonzeroBitCount
+        body(index, got)
         if left == 0 { return }
       }
     }
@@ -98,6 +110,7 @@ extension SlabTable {
     for frame in head.rawValue..<head.rawValue &+ geometry.frames {
       owners[frame].storeRelaxed(UInt8(truncatingIfNeeded: sizeClass.index &+ 1))
     }
+    touch(head, geometry)
     for object in 0..<count {
       unsafe target[object] = base &+ UInt64(truncatingIfNeeded: object &* geometry.objectBytes)
     }

@@ -1,0 +1,35 @@
+// Which slabs give back the pages that no object uses: all that are at least half free, when slabs are cut as if the program had
+// moved on to other sizes, and on request.
+
+import KAllocAtomics
+
+extension HeapState {
+  /// Purges slabs where since the last time so many were cut that much of the heap may lie between objects that stay. `bytes` are
+  /// cut now.
+  ///
+  /// A program that goes on with the same sizes cuts few: it takes what it has freed. A page that is given back too early costs a
+  /// fault; at most eight for each page that is cut.
+  func purgeSlabsInCutting(_ bytes: Int) {
+    if !growsByOS { return }
+    let word = control(.cut)
+    // Relaxed: a count, which publishes nothing. Who takes it back to 0 purges.
+    let cut = Int(truncatingIfNeeded: word.fetchAddRelaxed(UInt64(truncatingIfNeeded: bytes))) &+ bytes
+    if cut < 8 << 20 &+ Int(truncatingIfNeeded: control(.committed).loadRelaxed()) / 8 { return }
+    if word.exchangeRelaxed(0) == 0 { return }
+    emptyOwnStacks()
+    collect(draining: false)
+    _ = purgeSlabs()
+  }
+
+  /// Gives back the pages that no object uses of all slabs that are at least half free. Returns the frames.
+  func purgeSlabs() -> Int {
+    var released = 0
+    for node in 0..<nodeCount {
+      var regions = pages(NodeIndex(node)).regions
+      while let region = regions.next() {
+        released &+= SlabTable(of: region).purge { ended($0, on: region) }
+      }
+    }
+    return released
+  }
+}

@@ -1,0 +1,142 @@
+// Giving back the pages of slabs on which no object is in use, while others allocate and free.
+//
+// A slab serves one class. Where a program has moved on to other sizes, a few objects that stay hold slabs whose other pages
+// nobody will use for a while. A purge takes all free objects of such a slab as any caller would, so that nobody can be given one
+// during the system call; gives back the pages that lie wholly under them; marks these clean; and returns the objects.
+//
+// Of a slab's frames the dirty bits say which may have memory behind them. They are set by whoever takes objects, and
+// cleared by a purge only for frames of whose objects it has every one:
+//
+//     take:    bits of objects taken, acquire          then  dirty bits of the slab set
+//     purge:   dirty bits of the frames cleared        then  bits of objects returned, release
+//
+// so who takes an object of a purged frame sets its bit after the purge has cleared it (B). All slabs of a batch share one call,
+// as each makes every CPU that runs the process flush its addresses. A thread that is killed in it takes the free objects of the
+// batch's slabs with it.
+
+import KAllocAtomics
+
+extension SlabTable {
+  /// Marks the frames of a slab as such that may have memory behind them. Who calls it has taken objects of the slab, or makes it.
+  @inline(__always)
+  func touch(_ head: FrameIndex, _ geometry: SlabGeometry) {
+    if !pages.isReserved { return }
+    let mask = Row.mask(from: head.rawValue & 63, count: geometry.frames)
+    // Relaxed: (B) a purge that cleared it has returned the objects before.
+    let word = pages.dirtyWord(head.rawValue &>> 6)
+    if word.loadRelaxed() & mask != mask { _ = word.fetchOrRelaxed(mask) }
+  }
+
+  /// Gives back the pages that no object uses of all slabs that are at least half free. Returns the frames.
+  ///
+  /// `ended` is called for each slab that ended meanwhile. O(frames in blocks that were ever used), and a system call for up to 8
+  /// slabs. Concurrent.
+  func purge(ended: (SlabGeometry) -> Void) -> Int {
+    if !pages.isReserved { return 0 }
+    var batch = PurgeBatch(repeating: PurgedSlab())
+    var count = 0
+    var released = 0
+    func finish() {
+      released &+= purge(batch, count: count)
+      for index in 0..<count { giveBack(batch[index], ended) }
+      count = 0
+    }
+    forEachHead { head, _ in
+      guard let slab = takeFree(head) else { return }
+      if slab.frames == 0 { return giveBack(slab, ended) }
+      batch[count] = slab
+      count &+= 1
+      if count == batch.count { finish() }
+    }
+    finish()
+    return released
+  }
+
+  private func giveBack(_ slab: PurgedSlab, _ ended: (SlabGeometry) -> Void) {
+    // Relaxed: the slab stays what it is as long as objects of it are this thread's.
+    guard let sizeClass = SlabWord(bits: words[slab.head.rawValue].loadRelaxed()).sizeClass else { return }
+    let geometry = geometry(sizeClass)
+    for index in slab.objects.indices where slab.objects[index] != 0 {
+      if give(slab.objects[index], word: index, of: slab.head, geometry) { ended(geometry) }
+    }
+  }
+
+  /// The free objects of one slab, taken, and those of its frames that lie under them.
+  private struct PurgedSlab {
+    var head = FrameIndex(0)
+    var objects = InlineArray<4, UInt64>(repeating: 0)
+    var frames: UInt64 = 0
+  }
+
+  /// Slabs that share a call; on the stack. A slab has `purgedRuns` runs of free frames at most.
+  private typealias PurgeBatch = InlineArray<8, PurgedSlab>
+  static var purgedRuns: Int { Int(KA_OS_RANGES) / 8 }
+
+  /// The most words of bitmap that a slab may have to be purged: objects of 64 bytes and more. Smaller ones seldom leave a page
+  /// free.
+  private static var purgedWords: Int { 4 }
+
+  /// Takes the free objects of the slab that `head` heads, where at least half of it is free and pages of it can go back; `nil`:
+  /// there is nothing to give back.
+  private func takeFree(_ head: FrameIndex) -> PurgedSlab? {
+    let word = words[head.rawValue]
+    // (A) acquire, as in `take`.
+    var found = word.loadAcquire()
+    guard let sizeClass = SlabWord(bits: found).sizeClass else { return nil }
+    let geometry = geometry(sizeClass)
+    let mask = Row.mask(from: head.rawValue & 63, count: geometry.frames)
+    // Relaxed: a guess.
+    guard geometry.words <= SlabTable.purgedWords, pages.dirtyWord(head.rawValue &>> 6).loadRelaxed() & mask != 0 else {
+      return nil
+    }
+    while true {
+      let count = SlabWord(bits: found).free
+      guard count &* 2 >= geometry.objects, let next = SlabWord(bits: found).reserving(count, of: sizeClass) else {
+        return nil
+      }
+      let seen = word.compareExchangeSequentiallyConsistent(found, next.bits)  // (A) (H)
+      if seen == found {
+        unhint(head, sizeClass)
+        var slab = PurgedSlab()
+        slab.head = head
+        takeBits(count, of: head, geometry) { index, bits in slab.objects[index] |= bits }
+        slab.frames = freeFrames(slab, geometry) & pages.dirtyWord(head.rawValue &>> 6).loadRelaxed()
+        return slab
+      }
+      found = seen
+    }
+  }
+
+  /// The frames, as bits of the row, of which every object is among those taken.
+  private func freeFrames(_ slab: PurgedSlab, _ geometry: SlabGeometry) -> UInt64 {
+    var result: UInt64 = 0
+    for frame in 0..<geometry.frames {
+      let first = (frame &<< Frames.usualShift) / geometry.objectBytes
+      let end = min((frame &<< Frames.usualShift &+ Frames.bytes &- 1) / geometry.objectBytes &+ 1, geometry.objects)
+      var isFree = true
+      for object in first..<max(end, first) where slab.objects[object &>> 6] &>> UInt64(object & 63) & 1 == 0 {
+        isFree = false
+        break
+      }
+      if isFree { result |= 1 &<< UInt64(slab.head.rawValue & 63 &+ frame) }
+    }
+    return result
+  }
+
+  /// Gives the frames of `batch` back to the operating system with one call. Returns how many; the objects are still taken.
+  private func purge(_ batch: PurgeBatch, count: Int) -> Int {
+    var ranges = ka_os_ranges()
+    for index in 0..<count {
+      pages.addRuns(batch[index].frames, row: batch[index].head.rawValue &>> 6, to: &ranges)
+    }
+    // SAFETY: every object of these frames is this thread's, and nobody uses them.
+    guard unsafe ranges.count > 0 && ka_os_purge_ranges(&ranges) else { return 0 }
+    var released = 0
+    for index in 0..<count where batch[index].frames != 0 {
+      // Relaxed: (B) the objects are returned after this.
+      _ = pages.dirtyWord(batch[index].head.rawValue &>> 6).fetchAndRelaxed(~batch[index].frames)
+      released &+= batch[index].frames.nonzeroBitCount
+    }
+    return released
+  }
+}
