@@ -259,19 +259,19 @@ let cacheMutations = [
         + "    mutant(46) ? region(index).gate.loadRelaxed() != 0 : region(index).gate.loadRelaxed() == drain\n  }"
     )),
   Mutation(
-    60, "a refill does not say that its frames may have memory behind them", "Slabs/SlabTable+Take.swift",
+    63, "a refill does not say that its frames may have memory behind them", "Slabs/SlabTable+Take.swift",
     ["slabs-purge-take", "slabs-purge-purge"],
-    ("        touch(head, geometry)\n        return count", "        if !mutant(60) { touch(head, geometry) }\n        return count")),
+    ("        touch(head, geometry)\n        return count", "        if !mutant(63) { touch(head, geometry) }\n        return count")),
   Mutation(
-    61, "a purge takes a frame for free without its first object", "Slabs/SlabTable+Purge.swift", ["slabs-purge-take"],
-    ("for object in first..<max(end, first)", "for object in (mutant(61) ? first &+ 1 : first)..<max(end, first &+ 1)")),
+    64, "a purge takes a frame for free without its first object", "Slabs/SlabTable+Purge.swift", ["slabs-purge-take"],
+    ("for object in first..<max(end, first)", "for object in (mutant(64) ? first &+ 1 : first)..<max(end, first &+ 1)")),
   Mutation(
-    62, "a purge returns the objects before the system call", "Slabs/SlabTable+Purge.swift",
+    65, "a purge returns the objects before the system call", "Slabs/SlabTable+Purge.swift",
     ["slabs-purge-take", "slabs-purge-purge"],
     (
-      "      released &+= purge(batch, count: count)\n",
-      "      if mutant(62) { for index in 0..<count { giveBack(batch[index], ended) } }\n"
-        + "      released &+= purge(batch, count: count)\n      if mutant(62) { return count = 0 }\n"
+      "    purge(&batch)\n",
+      "    if mutant(65) { for index in 0..<batch.count { giveBack(batch.slabs[index], ended) } }\n"
+        + "    purge(&batch)\n    if mutant(65) { return batch.count = 0 }\n"
     )),
   Mutation(
     50, "the limit is looked at and then added to", "Heap/HeapState+Commit.swift", ["heap-limit"],

@@ -33,23 +33,21 @@ extension SlabTable {
   /// slabs. Concurrent.
   func purge(ended: (SlabGeometry) -> Void) -> Int {
     if !pages.isReserved { return 0 }
-    var batch = PurgeBatch(repeating: PurgedSlab())
-    var count = 0
-    var released = 0
-    func finish() {
-      released &+= purge(batch, count: count)
-      for index in 0..<count { giveBack(batch[index], ended) }
-      count = 0
-    }
+    var batch = PurgeBatch()
     forEachHead { head, _ in
       guard let slab = takeFree(head) else { return }
       if slab.frames == 0 { return giveBack(slab, ended) }
-      batch[count] = slab
-      count &+= 1
-      if count == batch.count { finish() }
+      batch.add(slab)
+      if batch.isFull { finish(&batch, ended) }
     }
-    finish()
-    return released
+    finish(&batch, ended)
+    return batch.released
+  }
+
+  private func finish(_ batch: inout PurgeBatch, _ ended: (SlabGeometry) -> Void) {
+    purge(&batch)
+    for index in 0..<batch.count { giveBack(batch.slabs[index], ended) }
+    batch.count = 0
   }
 
   private func giveBack(_ slab: PurgedSlab, _ ended: (SlabGeometry) -> Void) {
@@ -69,7 +67,19 @@ extension SlabTable {
   }
 
   /// Slabs that share a call; on the stack. A slab has `purgedRuns` runs of free frames at most.
-  private typealias PurgeBatch = InlineArray<8, PurgedSlab>
+  private struct PurgeBatch {
+    var slabs = InlineArray<8, PurgedSlab>(repeating: PurgedSlab())
+    var count = 0
+    /// Frames given back so far.
+    var released = 0
+    var isFull: Bool { count == slabs.count }
+
+    mutating func add(_ slab: PurgedSlab) {
+      slabs[count] = slab
+      count &+= 1
+    }
+  }
+
   static var purgedRuns: Int { Int(KA_OS_RANGES) / 8 }
 
   /// The most words of bitmap that a slab may have to be purged: objects of 64 bytes and more. Smaller ones seldom leave a page
@@ -123,20 +133,19 @@ extension SlabTable {
     return result
   }
 
-  /// Gives the frames of `batch` back to the operating system with one call. Returns how many; the objects are still taken.
-  private func purge(_ batch: PurgeBatch, count: Int) -> Int {
+  /// Gives the frames of `batch` back to the operating system with one call; the objects are still taken.
+  private func purge(_ batch: inout PurgeBatch) {
     var ranges = ka_os_ranges()
-    for index in 0..<count {
-      pages.addRuns(batch[index].frames, row: batch[index].head.rawValue &>> 6, to: &ranges)
+    for index in 0..<batch.count {
+      pages.addRuns(batch.slabs[index].frames, row: batch.slabs[index].head.rawValue &>> 6, to: &ranges)
     }
     // SAFETY: every object of these frames is this thread's, and nobody uses them.
-    guard unsafe ranges.count > 0 && ka_os_purge_ranges(&ranges) else { return 0 }
-    var released = 0
-    for index in 0..<count where batch[index].frames != 0 {
+    guard unsafe ranges.count > 0 && ka_os_purge_ranges(&ranges) else { return }
+    for index in 0..<batch.count {
       // Relaxed: (B) the objects are returned after this.
-      _ = pages.dirtyWord(batch[index].head.rawValue &>> 6).fetchAndRelaxed(~batch[index].frames)
-      released &+= batch[index].frames.nonzeroBitCount
+      let frames = batch.slabs[index].frames
+      _ = pages.dirtyWord(batch.slabs[index].head.rawValue &>> 6).fetchAndRelaxed(~frames)
+      batch.released &+= frames.nonzeroBitCount
     }
-    return released
   }
 }
