@@ -261,7 +261,10 @@ let cacheMutations = [
   Mutation(
     63, "a refill does not say that its frames may have memory behind them", "Slabs/SlabTable+Take.swift",
     ["slabs-purge-take", "slabs-purge-purge"],
-    ("        touch(head, geometry)\n        return count", "        if !mutant(63) { touch(head, geometry) }\n        return count")),
+    (
+      "        touch(head, geometry)\n        return count",
+      "        if !mutant(63) { touch(head, geometry) }\n        return count"
+    )),
   Mutation(
     64, "a purge takes a frame for free without its first object", "Slabs/SlabTable+Purge.swift", ["slabs-purge-take"],
     ("for object in first..<max(end, first)", "for object in (mutant(64) ? first &+ 1 : first)..<max(end, first &+ 1)")),

@@ -112,7 +112,8 @@ let slabScenarios: [Scenario] = [
       { table.checkDirty(table.take(1)) })
   },
 
-  Scenario("slabs-purge-give", "a purge meets the return of the last objects: the slab ends, or stays with all of them") {
+  Scenario("slabs-purge-give", "a purge meets the return of the last objects: the slab ends, or stays with all of them")
+  {
     let table = try SmallTable(objectBytes: 2048, slabs: 2, backing: .reserved)
     table.give(table.prepare(1))
     let out = table.prepare(2)
