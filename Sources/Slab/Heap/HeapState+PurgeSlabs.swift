@@ -14,12 +14,16 @@ extension HeapState {
     let word = control(.cut)
     // Relaxed: a count, which publishes nothing. Who takes it back to 0 purges.
     let cut = Int(truncatingIfNeeded: word.fetchAddRelaxed(UInt64(truncatingIfNeeded: bytes))) &+ bytes
-    if cut < 8 << 20 &+ Int(truncatingIfNeeded: control(.committed).loadRelaxed()) / 8 { return }
+    let committed = Int(truncatingIfNeeded: control(.committed).loadRelaxed())
+    if committed < HeapState.leastPurged || cut < 8 << 20 &+ committed / 8 { return }
     if word.exchangeRelaxed(0) == 0 { return }
     emptyOwnStacks()
     collect(draining: false)
     _ = purgeSlabs()
   }
+
+  /// The bytes of a heap that is large enough: a smaller one gains less than the flushes of all CPUs cost.
+  private static var leastPurged: Int { 48 << 20 }
 
   /// Gives back the pages that no object uses of all slabs that are at least half free. Returns the frames.
   func purgeSlabs() -> Int {

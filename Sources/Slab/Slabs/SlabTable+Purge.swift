@@ -29,7 +29,7 @@ extension SlabTable {
 
   /// Gives back the pages that no object uses of all slabs that are at least half free. Returns the frames.
   ///
-  /// `ended` is called for each slab that ended meanwhile. O(frames in blocks that were ever used), and a system call for up to 8
+  /// `ended` is called for each slab that ended meanwhile. O(frames in blocks that were ever used), and a system call for up to 32
   /// slabs. Concurrent.
   func purge(ended: (SlabGeometry) -> Void) -> Int {
     if !pages.isReserved { return 0 }
@@ -48,6 +48,7 @@ extension SlabTable {
     purge(&batch)
     for index in 0..<batch.count { giveBack(batch.slabs[index], ended) }
     batch.count = 0
+    batch.runs = 0
   }
 
   private func giveBack(_ slab: PurgedSlab, _ ended: (SlabGeometry) -> Void) {
@@ -68,19 +69,21 @@ extension SlabTable {
 
   /// Slabs that share a call; on the stack. A slab has `purgedRuns` runs of free frames at most.
   private struct PurgeBatch {
-    var slabs = InlineArray<8, PurgedSlab>(repeating: PurgedSlab())
+    var slabs = InlineArray<32, PurgedSlab>(repeating: PurgedSlab())
     var count = 0
+    var runs = 0
     /// Frames given back so far.
     var released = 0
-    var isFull: Bool { count == slabs.count }
+    var isFull: Bool { count == slabs.count || runs > Int(KA_OS_RANGES) &- SlabTable.purgedRuns }
 
     mutating func add(_ slab: PurgedSlab) {
       slabs[count] = slab
       count &+= 1
+      runs &+= (slab.frames & ~(slab.frames &<< 1)).nonzeroBitCount
     }
   }
 
-  static var purgedRuns: Int { Int(KA_OS_RANGES) / 8 }
+  static var purgedRuns: Int { 8 }
 
   /// The most words of bitmap that a slab may have to be purged: objects of 64 bytes and more. Smaller ones seldom leave a page
   /// free.
