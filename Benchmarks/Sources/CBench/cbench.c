@@ -205,3 +205,10 @@ int64_t bench_private_bytes(void) {
   close(file);
   return map.bytes;
 }
+
+static char nothing[64];
+void *bench_empty_allocate(size_t size) {
+  __asm__ volatile("" : : "r"(size));
+  return nothing;
+}
+void bench_empty_free(void *block, size_t size) { __asm__ volatile("" : : "r"(block), "r"(size)); }

@@ -20,6 +20,7 @@ func concurrent<A: BenchAllocator>(_ allocator: A.Type) -> [Workload] {
     let pairs = max(1, cpus * times / 2)
     add("producer-consumer-\(times)x", unit: pairs * 1024) { producerConsumer(allocator, pairs, $0) }
   }
+  add("empty-exchange-64", unit: 64 * portion) { emptyExchange(64, $0) }
   for threads in [2, 64] { add("exchange-\(threads)", unit: threads * portion) { exchange(allocator, threads, $0) } }
   for times in [1, 2, 4] {
     let threads = cpus * times
@@ -124,6 +125,30 @@ private func exchange<A: BenchAllocator>(_: A.Type, _ threads: Int, _ operations
   }
   for index in 0..<places.count { put(0, index) }
   places.unmap()
+  return time
+}
+
+/// The same without an allocator: each thread puts one of 64 objects of its own, between two calls that do nothing. The floor of
+/// every exchange behind calls in the same run.
+@inline(never)
+private func emptyExchange(_ threads: Int, _ operations: Int) -> UInt64 {
+  let places = Table(count: 4096, zero: UInt64(0))
+  let objects = Table(count: threads * 64 * 8, zero: UInt64(0))
+  let time = concurrently(threads) { thread in
+    var random = Random(seed: thread)
+    for operation in 0..<(operations / threads) {
+      let index = random.below(places.count)
+      bench_keep(bench_empty_allocate(64))
+      let block = UnsafeMutableRawPointer(objects.base + (thread * 64 + operation & 63) * 8)
+      block.storeBytes(of: UInt64(index), as: UInt64.self)
+      let old = bench_swap(places.base + index, UInt64(UInt(bitPattern: block)))
+      guard let object = UnsafeMutableRawPointer(bitPattern: UInt(old)) else { continue }
+      guard object.load(as: UInt64.self) < 4096 else { bench_fail(1, "an object does not hold a number") }
+      bench_empty_free(object, 64)
+    }
+  }
+  places.unmap()
+  objects.unmap()
   return time
 }
 

@@ -10,6 +10,7 @@ func micro<A: BenchAllocator>(_ allocator: A.Type) -> [Workload] {
     }
   }
   var all = [
+    timed("empty-calls") { emptyCalls($0) },
     timed("pair-16") { pair(allocator, Size<16>.self, $0) },
     timed("pair-64") { pair(allocator, Size<64>.self, $0) },
     timed("pair-256") { pair(allocator, Size<256>.self, $0) },
@@ -53,6 +54,14 @@ func micro<A: BenchAllocator>(_ allocator: A.Type) -> [Workload] {
 private func pair<A: BenchAllocator, let size: Int>(_: A.Type, _: Size<size>.Type, _ operations: Int) -> UInt64 {
   let start = bench_thread_nanoseconds()
   for _ in 0..<operations { A.deallocate(kept(A.allocate(size)), size) }
+  return bench_thread_nanoseconds() - start
+}
+
+/// A pair of calls that do nothing, whatever the allocator: the floor of every called pair in the same run.
+@inline(never)
+private func emptyCalls(_ operations: Int) -> UInt64 {
+  let start = bench_thread_nanoseconds()
+  for _ in 0..<operations { bench_empty_free(kept(bench_empty_allocate(64)), 64) }
   return bench_thread_nanoseconds() - start
 }
 

@@ -15,10 +15,16 @@ struct Target {
   static let all = [
     Target(measure: "64 B pair, inlined", workload: "pair-64", contender: .inlined, atMost: 0.45),
     Target(measure: "64 B pair, called", workload: "pair-64", atMost: 0.75),
+    Target(
+      measure: "64 B pair, called, to two calls that do nothing", workload: "pair-64", yardstick: "empty-calls",
+      atMost: 1.1),
     Target(measure: "900 freed at random, called", workload: "random-900", atMost: 0.7),
     Target(measure: "900 of mixed sizes freed at random", workload: "mixed-900", atMost: 0.75),
     Target(measure: "producer → consumer", workload: "producer-consumer-1x", atMost: 0.7),
     Target(measure: "exchange among 64 threads", workload: "exchange-64", atMost: 0.8),
+    Target(
+      measure: "exchange among 64 threads, to one without allocator", workload: "exchange-64",
+      yardstick: "empty-exchange-64", atMost: 1.1),
     Target(measure: "larson-style server", workload: "larson-1x", atMost: 0.9),
     Target(measure: "32 KiB pair, untouched", workload: "pair-32KiB", atMost: 0.9),
     Target(measure: "1 MiB pair, untouched", workload: "pair-1MiB", atMost: 0.9),

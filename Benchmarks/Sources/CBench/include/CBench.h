@@ -115,4 +115,8 @@ int64_t bench_resident_bytes(void);
 /// Bytes of private memory of this process (anonymous, or written to), without the stacks of `bench_threads_run`.
 int64_t bench_private_bytes(void);
 
+/// Two functions that do nothing but be called: what no allocator behind calls can be faster than.
+void *_Nullable bench_empty_allocate(size_t size);
+void bench_empty_free(void *_Nonnull block, size_t size);
+
 #endif
