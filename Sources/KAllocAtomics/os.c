@@ -87,7 +87,7 @@ bool ka_os_purge_ranges(const ka_os_ranges *list) {
     const long done = ka_syscall6(
         SYS_process_madvise, self, (long)list->ranges, (long)list->count, MADV_DONTNEED, 0, 0);
     if (done == (long)bytes) return true;
-    if (ka_syscall_failed(done)) __atomic_store_n(&has_no_batches, true, __ATOMIC_RELAXED);
+    if (done == -EBADF || done == -ENOSYS || done == -EPERM) __atomic_store_n(&has_no_batches, true, __ATOMIC_RELAXED);
   }
   for (size_t i = 0; i < list->count; i++) {
     if (!ka_os_purge((void *)list->ranges[i].address, list->ranges[i].bytes)) return false;

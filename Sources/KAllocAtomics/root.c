@@ -54,7 +54,8 @@ void ka_rseq_begin(void) {
 #endif
 }
 
-// The kernel makes a process that has several threads wait for all CPUs, some 20 ms for each registration; here it has one.
+// The kernel makes a process that has several threads wait for all CPUs, some 20 ms for each registration; here it has one, unless
+// it loads the image late.
 __attribute__((constructor(101))) static void begin(void) {
   ka_rseq_begin();
   ka_barrier_register();

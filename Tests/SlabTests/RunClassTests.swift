@@ -51,6 +51,7 @@ import Testing
           #expect(again == block)
           heap.deallocate(again)
           #expect(heap.deallocateUnsized(again) == .doubleFree)
+          for alignment in [0, 3, .min, -16] { #expect(heap.allocate(size: size, alignment: alignment) == nil) }
           heap.drain()
           #expect(heap.committedBytes == 0 && heap.validate() == nil)
         }
@@ -85,6 +86,16 @@ import Testing
         heap.drain()
         #expect(heap.committedBytes == 0 && heap.validate() == nil)
       }
+    }
+  }
+
+  @Test(arguments: [1, 2])
+  func `that are mapped for their alignment go on no stack`(nodes: Int) throws {
+    try withHeap(nodes: nodes, windowBytes: 16 << 20) { heap in
+      let block = try #require(heap.allocate(size: 65_536, alignment: 32 << 20))
+      #expect(heap.committedBytes == 65_536)
+      heap.deallocate(block, size: 65_536, alignment: 32 << 20)
+      #expect(heap.committedBytes == 0 && heap.validate() == nil)
     }
   }
 

@@ -76,7 +76,7 @@ struct SmallTable {
 
   func purge() {
     note("purge")
-    _ = table.purge { _ in }
+    _ = table.purge(before: .max) { _ in }
   }
 
   /// An object that is out has memory behind it that a purge will not take for given back.

@@ -44,7 +44,7 @@ static inline void ka_os_ranges_add(ka_os_ranges *_Nonnull list, uintptr_t addre
   }
 }
 
-/// As `ka_os_purge` for all ranges, with one call where the kernel can (Linux 6.13): each call makes every CPU that runs the
+/// As `ka_os_purge` for all ranges, with one call where the kernel can (since Linux 6.13 or soon after): each call makes every CPU that runs the
 /// process flush its addresses. False where one was refused; others may have been given back.
 bool ka_os_purge_ranges(const ka_os_ranges *_Nonnull list);
 

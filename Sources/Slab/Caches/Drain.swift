@@ -48,9 +48,10 @@ extension HeapState {
     var still = true
     for look in 0..<looks {
       let index = (first &+ look) % used
-      let (moved, isEmpty) = region(index).look(stacks: StackIndex.count)
-      if moved { still = false }
-      if moved || isEmpty { continue }
+      let main = region(index).look(stacks: StackIndex.count)
+      let away = outgoingRegion(index)?.look(stacks: outgoing.stacks) ?? (moved: false, isEmpty: true)
+      if main.moved || away.moved { still = false }
+      if main.moved || away.moved || main.isEmpty && away.isEmpty { continue }
       stop(index, drain)
       stopped = true
     }
@@ -58,7 +59,7 @@ extension HeapState {
     return still
   }
 
-  /// How many regions a call looks at: 2816 words.
+  /// How many regions a call looks at: 5376 words.
   private static var idleLooks: Int { 64 }
 
   /// Empties the regions that `drain` has stopped, and opens them.

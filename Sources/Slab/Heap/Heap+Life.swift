@@ -80,7 +80,7 @@ extension Heap {
   public func drain() { existingState?.collect() }
 
   /// Empties the caches of the CPUs that have not moved an object since the last call, into the slabs and pages; in `thread` mode
-  /// those of the threads. Allocations and frees that look for memory do the same once in a second: this is for a caller with
+  /// those of the threads. Frees of frames do the same once in a second: this is for a caller with
   /// a clock of its own.
   ///
   /// - Returns: whether no CPU has moved one: the heap is idle.

@@ -105,8 +105,8 @@ extension Heap {
     case .object(let sizeClass):
       if state.isKnownFree(address, sizeClass) { return .doubleFree }
       state.deallocateSlow(StackIndex(sizeClass), address)
-    case .large(let bytes):
-      if state.isKnownFreeRun(address, bytes: bytes) { return .doubleFree }
+    case .large:
+      if state.isKnownFreeRun(address) { return .doubleFree }
       state.deallocateLarge(address, expected: nil)
     }
     return nil
@@ -157,7 +157,7 @@ extension Heap {
     let address = UInt64(UInt(bitPattern: block))
     guard let state = existingState, let kind = state.kind(of: address) else { return unsafe .success(nil) }
     let usable = kind.bytes
-    if case .large = kind, state.isKnownFreeRun(address, bytes: usable) { return unsafe .success(nil) }
+    if case .large = kind, state.isKnownFreeRun(address) { return unsafe .success(nil) }
     var wanted = newSize
     switch kind {
     case .object:
@@ -199,10 +199,10 @@ extension HeapState {
     return bits & (1 &<< UInt64(object & 63)) != 0 || isOnTop(address, info)
   }
 
-  /// Whether the large block of `bytes` lies on top of the current CPU's stack for its length.
-  func isKnownFreeRun(_ address: UInt64, bytes: Int) -> Bool {
-    guard let runClass = RunClass(holding: bytes >> Frames.usualShift) else { return false }
-    return isOnTop(address, info(StackIndex(runClass)))
+  /// Whether the large block at `address` lies on top of the current CPU's stack for its length.
+  func isKnownFreeRun(_ address: UInt64) -> Bool {
+    guard let stack = runStack(of: address) else { return false }
+    return isOnTop(address, info(stack))
   }
 
   /// Whether `address` lies on top of the current CPU's stack.

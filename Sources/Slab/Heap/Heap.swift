@@ -138,7 +138,7 @@ public struct Heap: Sendable, Equatable {
 
   @usableFromInline @inline(never)
   func allocateLarge(_ size: Int, _ alignment: Int) -> UnsafeMutableRawPointer? {
-    if alignment <= Frames.bytes, let stack = Heap.runStack(size) {
+    if Heap.isValid(alignment: alignment), alignment <= Frames.bytes, let stack = Heap.runStack(size) {
       let run = unsafe ka_section_pop(handle, stack)
       if run != 0 { return unsafe UnsafeMutableRawPointer(bitPattern: UInt(run)) }
     }

@@ -163,11 +163,16 @@ extension HeapState {
   func deallocateLarge(_ address: UInt64, expected: Int?) {
     let actual = largeSize(of: address)
     if let expected, let actual, actual != expected { Misuse.wrongLayout.trap(at: address) }
-    if let actual, let runClass = RunClass(holding: actual >> Frames.usualShift) {
-      if isKnownFreeRun(address, bytes: actual) { Misuse.doubleFree.trap(at: address) }
-      return deallocateSlow(StackIndex(runClass), address)
-    }
-    returnLarge(address)
+    guard let stack = runStack(of: address) else { return returnLarge(address) }
+    if isOnTop(address, info(stack)) { Misuse.doubleFree.trap(at: address) }
+    deallocateSlow(stack, address)
+  }
+
+  /// The stack that takes the large block at `address`; `nil`: none does, as of mappings, or no run begins there.
+  func runStack(of address: UInt64) -> StackIndex? {
+    guard let (table, head) = runHead(address) else { return nil }
+    let owner = Int(table.owners[head.rawValue].loadRelaxed())
+    return owner == Int(KA_OWNER_RUN) ? nil : StackIndex(rawValue: owner &- 1)
   }
 
   /// Gives the large block at `address` back to the page level, or unmaps it. Traps where there is none.

@@ -19,19 +19,24 @@ extension HeapState {
     if word.exchangeRelaxed(0) == 0 { return }
     emptyOwnStacks()
     collect(draining: false)
-    _ = purgeSlabs()
+    _ = purgeSlabs(before: ka_os_milliseconds() &+ HeapState.longestPurge)
   }
 
   /// The bytes of a heap that is large enough: a smaller one gains less than the flushes of all CPUs cost.
   private static var leastPurged: Int { 48 << 20 }
 
-  /// Gives back the pages that no object uses of all slabs that are at least half free. Returns the frames.
-  func purgeSlabs() -> Int {
+  /// The milliseconds after which a purge in passing leaves the rest to the next: where threads run on many CPUs each call may take
+  /// one or more.
+  private static var longestPurge: UInt64 { 20 }
+
+  /// Gives back the pages that no object uses of all slabs that are at least half free, until the clock reaches `deadline`. Returns
+  /// the frames.
+  func purgeSlabs(before deadline: UInt64 = .max) -> Int {
     var released = 0
     for node in 0..<nodeCount {
       var regions = pages(NodeIndex(node)).regions
       while let region = regions.next() {
-        released &+= SlabTable(of: region).purge { ended($0, on: region) }
+        released &+= SlabTable(of: region).purge(before: deadline) { ended($0, on: region) }
       }
     }
     return released

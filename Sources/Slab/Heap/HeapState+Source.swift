@@ -79,17 +79,23 @@ extension HeapState {
     }
   }
 
-  /// Pages, a row at a time. At least one, or the reason why not.
+  /// Pages, a row at a time: what the first row leaves to be had is of its own node. At least one, or the reason why not.
   @unsafe
   private func fillPages(
     _ info: StackInfo, upTo limit: Int, into target: UnsafeMutablePointer<UInt64>, flags: AllocFlags, node: NodeIndex
   ) -> Result<Int, AllocError> {
     var count = 0
+    var flags = flags
     while count < limit {
       switch unsafe fillPagesOfRow(info, upTo: limit &- count, into: target + count, flags: flags, node: node) {
       case .success(let taken): count &+= taken
-      case .failure(let error): return count > 0 ? .success(count) : .failure(error)
+      case .failure where count > 0: return .success(count)
+      // Near the limit a single page may still fit.
+      case .failure(.limitExceeded) where limit > 1:
+        return unsafe fillPagesOfRow(info, upTo: 1, into: target, flags: flags, node: node)
+      case .failure(let error): return .failure(error)
       }
+      flags.formUnion(.thisNode)
     }
     return .success(count)
   }
@@ -100,11 +106,7 @@ extension HeapState {
   ) -> Result<Int, AllocError> {
     let order = Order(info.stack.pageOrder)
     let wanted = min(limit &* order.frames, Frames.perRow)
-    guard charge(wanted &* Frames.bytes) else {
-      // Near the limit a single page may still fit.
-      guard wanted > order.frames else { return .failure(.limitExceeded) }
-      return unsafe fillPagesOfRow(info, upTo: 1, into: target, flags: flags, node: node)
-    }
+    guard charge(wanted &* Frames.bytes) else { return .failure(.limitExceeded) }
     let ranks = flags.contains(.thisNode) ? 1 : nodeCount
     for rank in 0..<ranks {
       guard let (pages, run) = pages(self.node(rank, from: node)).claimRow(upTo: wanted, order: order, flags: flags)

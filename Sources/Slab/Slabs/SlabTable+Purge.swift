@@ -29,16 +29,20 @@ extension SlabTable {
 
   /// Gives back the pages that no object uses of all slabs that are at least half free. Returns the frames.
   ///
-  /// `ended` is called for each slab that ended meanwhile. O(frames in blocks that were ever used), and a system call for up to 32
-  /// slabs. Concurrent.
-  func purge(ended: (SlabGeometry) -> Void) -> Int {
+  /// `ended` is called for each slab that ended meanwhile. What is left when the clock of `ka_os_milliseconds` reaches `deadline`
+  /// stays. O(frames in blocks that were ever used), and a system call for up to 32 slabs. Concurrent.
+  func purge(before deadline: UInt64, ended: (SlabGeometry) -> Void) -> Int {
     if !pages.isReserved { return 0 }
     var batch = PurgeBatch()
+    var isLate = false
     forEachHead { head, _ in
-      guard let slab = takeFree(head) else { return }
+      guard !isLate, let slab = takeFree(head) else { return }
       if slab.frames == 0 { return giveBack(slab, ended) }
+      if !batch.hasRoom(for: slab) {
+        finish(&batch, ended)
+        isLate = ka_os_milliseconds() >= deadline
+      }
       batch.add(slab)
-      if batch.isFull { finish(&batch, ended) }
     }
     finish(&batch, ended)
     return batch.released
@@ -49,6 +53,7 @@ extension SlabTable {
     for index in 0..<batch.count { giveBack(batch.slabs[index], ended) }
     batch.count = 0
     batch.runs = 0
+    batch.objects = 0
   }
 
   private func giveBack(_ slab: PurgedSlab, _ ended: (SlabGeometry) -> Void) {
@@ -65,20 +70,33 @@ extension SlabTable {
     var head = FrameIndex(0)
     var objects = InlineArray<4, UInt64>(repeating: 0)
     var frames: UInt64 = 0
+
+    var objectCount: Int {
+      var count = 0
+      for index in objects.indices { count &+= objects[index].nonzeroBitCount }
+      return count
+    }
   }
 
-  /// Slabs that share a call; on the stack. A slab has `purgedRuns` runs of free frames at most.
+  /// Slabs that share a call; on the stack. A slab has `purgedRuns` runs of free frames at most. All of them have no more objects
+  /// than a magazine, so that no more is missing for others, or lost with a thread.
   private struct PurgeBatch {
     var slabs = InlineArray<32, PurgedSlab>(repeating: PurgedSlab())
     var count = 0
     var runs = 0
+    var objects = 0
     /// Frames given back so far.
     var released = 0
-    var isFull: Bool { count == slabs.count || runs > Int(KA_OS_RANGES) &- SlabTable.purgedRuns }
+
+    func hasRoom(for slab: PurgedSlab) -> Bool {
+      count < slabs.count && runs <= Int(KA_OS_RANGES) &- SlabTable.purgedRuns
+        && objects &+ slab.objectCount <= StackInfo.maximumBatch
+    }
 
     mutating func add(_ slab: PurgedSlab) {
       slabs[count] = slab
       count &+= 1
+      objects &+= slab.objectCount
       runs &+= (slab.frames & ~(slab.frames &<< 1)).nonzeroBitCount
     }
   }
@@ -104,7 +122,10 @@ extension SlabTable {
     }
     while true {
       let count = SlabWord(bits: found).free
-      guard count &* 2 >= geometry.objects, let next = SlabWord(bits: found).reserving(count, of: sizeClass) else {
+      // One that is wholly free is the spare, or about to end.
+      guard count &* 2 >= geometry.objects, count < geometry.objects,
+        let next = SlabWord(bits: found).reserving(count, of: sizeClass)
+      else {
         return nil
       }
       let seen = word.compareExchangeSequentiallyConsistent(found, next.bits)  // (A) (H)
