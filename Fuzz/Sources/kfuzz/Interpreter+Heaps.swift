@@ -189,6 +189,10 @@ extension Interpreter {
       return dealloc(first, size, alignment: alignment)
     }
     block.check(what, at: second, count: min(size, newSize))
+    // A shrink for which no memory was to be had keeps the block under the smaller size.
+    if tested.heap.usableSize(of: second) != Heap.usableSize(size: newSize, alignment: alignment) {
+      heaps[0]!.hasRelabelled = true
+    }
     dealloc(second, newSize, alignment: alignment)
   }
 
