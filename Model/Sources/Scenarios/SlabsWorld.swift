@@ -76,7 +76,8 @@ struct SmallTable {
 
   func purge() {
     note("purge")
-    _ = table.purge(before: .max) { _ in }
+    var time = PurgeTime.unlimited
+    _ = table.purge(within: &time) { _ in }
   }
 
   /// An object that is out has memory behind it that a purge will not take for given back.

@@ -19,24 +19,23 @@ extension HeapState {
     if word.exchangeRelaxed(0) == 0 { return }
     emptyOwnStacks()
     collect(draining: false)
-    _ = purgeSlabs(before: ka_os_milliseconds() &+ HeapState.longestPurge)
+    _ = purgeSlabs(within: PurgeTime(until: ka_os_milliseconds() &+ HeapState.longestPurge))
   }
 
   /// The bytes of a heap that is large enough: a smaller one gains less than the flushes of all CPUs cost.
   private static var leastPurged: Int { 48 << 20 }
 
-  /// The milliseconds after which a purge in passing leaves the rest to the next: where threads run on many CPUs each call may take
-  /// one or more.
+  /// The milliseconds after which a purge in passing leaves the rest to the next.
   private static var longestPurge: UInt64 { 20 }
 
-  /// Gives back the pages that no object uses of all slabs that are at least half free, until the clock reaches `deadline`. Returns
-  /// the frames.
-  func purgeSlabs(before deadline: UInt64 = .max) -> Int {
+  /// Gives back the pages that no object uses of all slabs that are at least half free, until the time is over. Returns the frames.
+  func purgeSlabs(within time: PurgeTime = .unlimited) -> Int {
+    var time = time
     var released = 0
     for node in 0..<nodeCount {
       var regions = pages(NodeIndex(node)).regions
       while let region = regions.next() {
-        released &+= SlabTable(of: region).purge(before: deadline) { ended($0, on: region) }
+        released &+= SlabTable(of: region).purge(within: &time) { ended($0, on: region) }
       }
     }
     return released

@@ -29,9 +29,8 @@ extension SlabTable {
 
   /// Gives back the pages that no object uses of all slabs that are at least half free. Returns the frames.
   ///
-  /// `ended` is called for each slab that ended meanwhile. What is left when the clock of `ka_os_milliseconds` reaches `deadline`
-  /// stays. O(frames in blocks that were ever used), and a system call for up to 32 slabs. Concurrent.
-  func purge(before deadline: UInt64, ended: (SlabGeometry) -> Void) -> Int {
+  /// `ended` is called for each slab that ended meanwhile. What is left when the time is over stays. O(frames in blocks that were ever used), and a system call for up to 32 slabs. Concurrent.
+  func purge(within time: inout PurgeTime, ended: (SlabGeometry) -> Void) -> Int {
     if !pages.isReserved { return 0 }
     var batch = PurgeBatch()
     var isLate = false
@@ -40,7 +39,7 @@ extension SlabTable {
       if slab.frames == 0 { return giveBack(slab, ended) }
       if !batch.hasRoom(for: slab) {
         finish(&batch, ended)
-        isLate = ka_os_milliseconds() >= deadline
+        isLate = time.isOver()
       }
       batch.add(slab)
     }
@@ -171,5 +170,34 @@ extension SlabTable {
       _ = pages.dirtyWord(batch.slabs[index].head.rawValue &>> 6).fetchAndRelaxed(~frames)
       batch.released &+= frames.nonzeroBitCount
     }
+  }
+}
+
+/// How long a purge may take, by a clock that ticks every few milliseconds.
+struct PurgeTime {
+  private let end: UInt64
+  private var tick: UInt64
+  private var calls = 0
+
+  /// Until `end`; or less, where system calls are slow because other threads run on many CPUs.
+  init(until end: UInt64) {
+    self.end = end
+    tick = ka_os_milliseconds()
+  }
+
+  static var unlimited: PurgeTime { PurgeTime(until: .max) }
+  /// Calls in a tick below which they are slow.
+  private static var slowCalls: Int { 4 }
+
+  /// After each call: whether no other should be made.
+  mutating func isOver() -> Bool {
+    if end == .max { return false }
+    calls &+= 1
+    let now = ka_os_milliseconds()
+    if now == tick { return false }
+    let isSlow = calls < PurgeTime.slowCalls
+    tick = now
+    calls = 0
+    return isSlow || now >= end
   }
 }
