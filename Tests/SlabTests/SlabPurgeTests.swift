@@ -64,10 +64,10 @@ import Testing
       let blocks = try (0..<bytes / size).map { _ in try #require(heap.allocate(size: size)) }
       for index in blocks.indices where index % 64 != 0 { heap.deallocate(blocks[index], size: size) }
       let others = try (0..<bytes / 2048).map { _ in try #require(heap.allocate(size: 2048)) }
-      // One object in 64 stays, in every second slab of 16 KiB. How much goes back depends on how long a call takes: where
-      // other threads run, milliseconds.
+      // One object in 64 stays, in every second slab of 16 KiB. How much goes back depends on how long a call takes, milliseconds
+      // where other threads run; one call gives back 8 slabs' free pages, and one is made at least.
       #expect(heap.committedBytes > bytes + bytes / 3, "the slabs that objects hold are there all the same")
-      #expect(try backedSlabFrames(heap) << 12 <= heap.committedBytes - (512 << 10))
+      #expect(try backedSlabFrames(heap) << 12 <= heap.committedBytes - (64 << 10))
       for block in others { heap.deallocate(block, size: 2048) }
       for index in blocks.indices where index % 64 == 0 { heap.deallocate(blocks[index], size: size) }
     }
