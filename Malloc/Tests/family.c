@@ -170,18 +170,39 @@ static void keeps_errno(void) {
 static void tuning(void) {
   CHECK(mallopt(M_MMAP_THRESHOLD, 1 << 20) == 1 && mallopt(M_TRIM_THRESHOLD, 1) == 1 && mallopt(12345, 1) == 0);
   malloc_trim(0);
-  const size_t before = mallinfo2().uordblks;
-  void *block = malloc(3 << 20);
+  // Large blocks are not part of the arena, as glibc's mappings are not; what is neither in use nor free is not there.
+  struct mallinfo2 before = mallinfo2(), info;
+  void *block = malloc(3 << 20), *small[100];
   memset(block, 1, 3 << 20);
-  CHECK(mallinfo2().uordblks >= before + (3 << 20) && mallinfo2().arena >= mallinfo2().uordblks);
+  info = mallinfo2();
+  CHECK(info.hblkhd >= before.hblkhd + (3 << 20) && info.hblks == before.hblks + 1 && info.uordblks < before.uordblks + (1 << 20));
+  CHECK(info.arena == info.uordblks + info.fordblks && info.smblks == 0 && info.usmblks == 0 && info.fsmblks == 0);
+  before = info;
+  for (int i = 0; i < 100; i++) small[i] = malloc(20000);
+  info = mallinfo2();
+  CHECK(info.uordblks >= before.uordblks + 2000000 && info.hblkhd == before.hblkhd && info.arena == info.uordblks + info.fordblks);
+  CHECK((size_t)mallinfo().uordblks == info.uordblks && (size_t)mallinfo().hblkhd == info.hblkhd);
+  for (int i = 0; i < 100; i++) free(small[i]);
   free(block);
   CHECK(malloc_trim(0) == 1);
-  CHECK(mallinfo2().uordblks < before + (3 << 20));
+  info = mallinfo2();
+  CHECK(info.hblkhd <= before.hblkhd - (getenv("HARDENED") ? 0 : 3 << 20) && info.uordblks < before.uordblks + 2000000);
   char *text = NULL;
   size_t length = 0;
   FILE *stream = open_memstream(&text, &length);
   CHECK(malloc_info(0, stream) == 0 && fclose(stream) == 0);
-  CHECK(strncmp(text, "<malloc version=\"1\">", 20) == 0 && strstr(text, "</malloc>"));
+  CHECK(strncmp(text, "<malloc version=\"1\">\n", 21) == 0 && !strcmp(text + length - 10, "</malloc>\n"));
+  // Each element has a type, and numbers that are not negative.
+  int elements = 0;
+  for (char *line = strchr(text, '\n') + 1; line[1] != '/'; line = strchr(line, '\n') + 1, elements++) {
+    char tag[16], type[16];
+    unsigned long size, number;
+    int end = 0;
+    if (sscanf(line, "<%15[a-z] type=\"%15[a-z]\" size=\"%lu\"/>%n", tag, type, &size, &end) != 3)
+      CHECK(sscanf(line, "<%15[a-z] type=\"%15[a-z]\" count=\"%lu\" size=\"%lu\"/>%n", tag, type, &number, &size, &end) == 4);
+    CHECK(end > 0 && line[end] == '\n' && size <= 1ul << 40);
+  }
+  CHECK(elements == 6 && strstr(text, "<system type=\"current\"") && strstr(text, "<total type=\"mmap\""));
   free(text);
   CHECK(malloc_info(1, stdout) == -1 && errno == EINVAL);
 }

@@ -1,4 +1,4 @@
-#define _GNU_SOURCE  // MREMAP_MAYMOVE
+#define _GNU_SOURCE  // MREMAP_MAYMOVE, secure_getenv
 
 #include "ka_os.h"
 
@@ -169,7 +169,7 @@ uint64_t ka_os_milliseconds(void) {
   return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-const char *ka_os_environment(const char *name) { return getenv(name); }
+const char *ka_os_environment(const char *name) { return secure_getenv(name); }
 
 void ka_os_report(const char *text, size_t bytes) { ka_syscall3(SYS_write, 2, (long)text, (long)bytes); }
 

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include "cmalloc.h"
@@ -34,37 +35,38 @@ __attribute__((constructor)) static void km_constructor(void) { km_begin(); }
 
 __attribute__((destructor)) static void km_destructor(void) { km_at_exit(); }
 
+/// Room for the longest string that the kernel passes on, twice.
+enum { environment_bytes = 256 << 10 };
+
 const char *km_environment(const char *name) {
+  // A program with more rights than its caller does not do what its caller's environment says.
+  if (getauxval(AT_SECURE)) return NULL;
   if (environ) return getenv(name);
-  // The C library's own constructor has not run: the kernel has the environment too.
-  static char text[4096];
+  // The C library's own constructor has not run: the kernel has the environment too. What is found stays where it is.
+  char *const text = km_map(environment_bytes);
+  if (!text) return NULL;
   const int saved = errno;
   const char *found = NULL;
   const size_t length = strlen(name);
   const int file = open("/proc/self/environ", O_RDONLY | O_CLOEXEC);
   size_t kept = 0;
   while (file >= 0 && !found) {
-    const ssize_t count = read(file, text + kept, sizeof text - 1 - kept);
+    const ssize_t count = read(file, text + kept, environment_bytes - 1 - kept);
     if (count <= 0) break;
     const size_t end = kept + (size_t)count;
     text[end] = 0;
     size_t start = 0;
-    while (start < end) {
-      const size_t next = start + strlen(text + start);
-      if (next == end && start > 0) break;  // may be cut off
+    for (size_t next; start < end && (next = start + strlen(text + start)) < end; start = next + 1) {
       if (strncmp(text + start, name, length) == 0 && text[start + length] == '=') {
-        if (next < end) {
-          found = text + start + length + 1;
-          break;
-        }
+        found = text + start + length + 1;
+        break;
       }
-      start = next + 1;
     }
-    if (found) break;
-    kept = start < end ? end - start : 0;
-    memmove(text, text + start, kept);
+    // What has no end yet.
+    if (!found) memmove(text, text + start, kept = end - start);
   }
   if (file >= 0) close(file);
+  if (!found) km_unmap(text, environment_bytes);
   errno = saved;
   return found;
 }

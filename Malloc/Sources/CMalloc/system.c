@@ -6,6 +6,7 @@
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,9 +20,10 @@ int km_open(const char *path) {
   return file;
 }
 
-int km_create_numbered(char *path) {
+int km_create_numbered(const char *start) {
   const int saved = errno;
-  sprintf(path + strlen(path), ".%d.heap", (int)getpid());
+  char path[km_path_bytes + 32];
+  snprintf(path, sizeof path, "%s.%d.heap", start, (int)getpid());
   const int file = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   errno = saved;
   return file;
@@ -51,11 +53,22 @@ void km_close(int file) {
   errno = saved;
 }
 
+static struct stat duplicated;
+
 int km_duplicate(int file) {
   const int saved = errno;
   const int copy = fcntl(file, F_DUPFD_CLOEXEC, 512);
+  fstat(copy < 0 ? file : copy, &duplicated);
   errno = saved;
   return copy < 0 ? file : copy;
+}
+
+bool km_is_duplicate(int file) {
+  const int saved = errno;
+  struct stat now;
+  const bool is = fstat(file, &now) == 0 && now.st_dev == duplicated.st_dev && now.st_ino == duplicated.st_ino;
+  errno = saved;
+  return is;
 }
 
 void km_write(int file, const char *text, size_t bytes) {
@@ -94,6 +107,10 @@ bool km_protect(void *address, size_t bytes, bool accessible) {
   errno = saved;
   return done;
 }
+
+static char output_path[km_path_bytes], profile_path[km_path_bytes];
+char *km_output_path(void) { return output_path; }
+char *km_profile_path(void) { return profile_path; }
 
 static uint64_t pool_words[40 * 16];
 static uint64_t quarantine_words[1024];

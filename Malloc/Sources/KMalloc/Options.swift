@@ -1,5 +1,6 @@
 // The environment variable KALLOC_OPTIONS: `key=value` pairs, separated by commas. Read once, when the heap is made.
-// A key or a value that is not known is reported on standard error, and the program goes on.
+// A key or a value that is not known is reported on standard error, and the program goes on. Of a key that is there twice the last
+// value counts.
 
 import CMalloc
 import Slab
@@ -8,6 +9,7 @@ import Slab
 struct Options {
   enum Statistics { case none, text, json }
 
+  var help = false
   var mode: BindingMode? = nil
   var limit: Int = .max
   var statistics = Statistics.none
@@ -70,11 +72,15 @@ struct Options {
   init() {}
 
   private mutating func apply(_ item: Item) -> Bool {
-    if item.key("help") { return true }
-    if item.key("output") { return item.hasValue }
+    if item.key("help") {
+      help = true
+      return true
+    }
+    if item.key("output") { return unsafe item.copyValue(km_output_path()) }
     if item.key("profile") {
-      profiles = item.hasValue
-      return profiles
+      guard unsafe item.copyValue(km_profile_path()) else { return false }
+      profiles = true
+      return true
     }
     if item.key("mode") { return apply(mode: item) }
     if item.key("stats") { return apply(statistics: item) }
@@ -110,6 +116,15 @@ struct Options {
     return found != nil
   }
 
+  /// > Safety: `word` ends with a zero.
+  @unsafe
+  static func mode(named word: UnsafePointer<CChar>) -> BindingMode? {
+    var count = 0
+    while unsafe word[count] != 0 { count += 1 }
+    let item = unsafe Item(word, count: count)
+    return item.key("rseq") ? .rseq : item.key("thread") ? .thread : item.key("shared") ? .shared : nil
+  }
+
   private mutating func apply(statistics item: Item) -> Bool {
     if item.value("text") || item.value("1") {
       statistics = .text
@@ -119,22 +134,6 @@ struct Options {
       return false
     }
     return true
-  }
-
-  /// Copies the value of `key` to `path`, with room for `reserved` more; false: there is none, or no room for it.
-  @unsafe
-  static func value(
-    of key: StaticString, _ text: UnsafePointer<CChar>, _ path: UnsafeMutableBufferPointer<CChar>, reserving reserved: Int
-  ) -> Bool {
-    var start = 0
-    while unsafe text[start] != 0 {
-      var end = start
-      while unsafe text[end] != 0 && text[end] != 0x2c { end += 1 }
-      let item = unsafe Item(text + start, count: end - start)
-      if item.key(key) && item.hasValue { return unsafe item.copyValue(path, reserving: reserved) }
-      start = unsafe text[end] == 0 ? end : end + 1
-    }
-    return false
   }
 }
 
@@ -197,9 +196,12 @@ private struct Item {
     return result
   }
 
+  /// Copies the value to a path of the options; false: there is none, or no room for it.
+  ///
+  /// > Safety: `path` has room for `km_path_bytes` characters.
   @unsafe
-  func copyValue(_ path: UnsafeMutableBufferPointer<CChar>, reserving reserved: Int) -> Bool {
-    guard count - length + reserved <= path.count else { return false }
+  func copyValue(_ path: UnsafeMutablePointer<CChar>) -> Bool {
+    guard hasValue, count - length <= km_path_bytes else { return false }
     for index in length + 1..<count { unsafe path[index - length - 1] = text[index] }
     unsafe path[count - length - 1] = 0
     return true
@@ -209,7 +211,11 @@ private struct Item {
     unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 256) { buffer in
       var line = unsafe Text(buffer, file: 2)
       line.write("kalloc: KALLOC_OPTIONS: not understood: ")
-      unsafe line.write(text, count: min(count, 160))
+      // Nothing that a terminal would obey.
+      for index in 0..<min(count, 160) {
+        let byte = unsafe UInt8(bitPattern: text[index])
+        line.write(byte: byte < 0x20 || byte == 0x7f ? 0x3f : byte)
+      }
       line.write(" (KALLOC_OPTIONS=help lists the options)\n")
       line.flush()
     }

@@ -148,16 +148,11 @@ enum Profile {
 
   /// Writes the profile to `profile`.PROCESS.heap.
   static func write() {
-    // SAFETY: the environment's strings end with a zero.
-    guard let text = unsafe km_environment("KALLOC_OPTIONS") else { return }
-    unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 1024) { path in
-      guard unsafe Options.value(of: "profile", text, path, reserving: 32) else { return }
-      let file = unsafe km_create_numbered(path.baseAddress.unsafelyUnwrapped)
-      if file < 0 { return Start.print("kalloc: the profile could not be written\n") }
-      write(file)
-      km_append_maps(file)
-      km_close(file)
-    }
+    let file = unsafe km_create_numbered(km_profile_path())
+    if file < 0 { return Start.print("kalloc: the profile could not be written\n") }
+    write(file)
+    km_append_maps(file)
+    km_close(file)
     if unsafe AtomicWord(&lost).loadRelaxed() > 0 { Start.print("kalloc: the profile lacks samples: its tables were full\n") }
   }
 

@@ -64,17 +64,19 @@ enum Report {
     }
   }
 
+  /// The elements that the C library prints, without its arenas; of large blocks as of its mappings, and what the program holds besides.
   @unsafe
   static func xml(_ stream: UnsafeMutablePointer<FILE>) {
+    let found = Heap.global.statistics()
+    let rest = max(found.committedBytes - found.liveBytes, 0)
     unsafe with(file: -1, stream) { text in
       text.write("<malloc version=\"1\">\n")
-      forEach { name, value in
-        text.write("<total type=\"")
-        text.write(name)
-        text.write("\" size=\"")
-        text.write(value)
-        text.write("\"/>\n")
-      }
+      text.element("<total type=\"live\"", count: found.liveObjects, size: found.liveBytes - found.largeBytes)
+      text.element("<total type=\"rest\"", count: found.freeObjects + found.cachedObjects, size: rest)
+      text.element("<total type=\"mmap\"", count: found.largeBlocks, size: found.largeBytes)
+      text.element("<system type=\"current\"", size: found.committedBytes)
+      text.element("<system type=\"max\"", size: found.peakCommittedBytes)
+      text.element("<aspace type=\"total\"", size: found.committedBytes)
       text.write("</malloc>\n")
     }
   }
@@ -104,5 +106,19 @@ enum Report {
     unsafe with(file: file) { text in
       text.write(fault == nil ? "kalloc: the heap is valid\n" : "kalloc: the heap's own words disagree\n")
     }
+  }
+}
+
+extension Text {
+  fileprivate mutating func element(_ start: StaticString, count: Int? = nil, size: Int) {
+    write(start)
+    if let count {
+      write(" count=\"")
+      write(count)
+      write("\"")
+    }
+    write(" size=\"")
+    write(size)
+    write("\"/>\n")
   }
 }

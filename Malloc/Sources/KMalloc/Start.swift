@@ -14,7 +14,9 @@ enum Start {
   private static nonisolated(unsafe) var word: UInt64 = 0
   private static nonisolated(unsafe) var reporter: UInt64 = 0
   /// What standard error was at the start: programs close theirs before they have exited.
-  static nonisolated(unsafe) private(set) var standardError: Int32 = 2
+  private static nonisolated(unsafe) var duplicate: Int32 = 2
+  /// -1 where the program has something else in its place by now.
+  static var standardError: Int32 { unsafe duplicate == 2 || km_is_duplicate(duplicate) ? duplicate : -1 }
 
   @inline(__always)
   static func ensure() {
@@ -30,7 +32,7 @@ enum Start {
     if let text = unsafe km_environment("KALLOC_OPTIONS") {
       let reports = unsafe AtomicWord(&reporter).exchangeRelaxed(1) == 0
       found = unsafe Options(text, reporting: reports)
-      if unsafe reports && asksForHelp(text) { print(Options.help) }
+      if reports && found.help { print(Options.help) }
     }
     var configuration = HeapConfiguration()
     configuration.mode = found.mode ?? environmentMode()
@@ -43,7 +45,7 @@ enum Start {
     unsafe options = found
     unsafe intercepts = found.interceptsCalls
     let made = try? Heap.startGlobal(configuration)
-    if made == true && found.reportsAtExit { unsafe standardError = km_duplicate(2) }
+    if made == true && found.reportsAtExit { unsafe duplicate = km_duplicate(2) }
     if made == true && found.verbose { sayHow() }
     // (A) release: the options. Where there was no memory for the heap, the next call tries again.
     if made != nil { unsafe AtomicWord(&word).storeRelease(1) }
@@ -60,29 +62,12 @@ enum Start {
   }
 
   private static func environmentMode() -> BindingMode? {
-    guard let text = unsafe km_environment("KALLOC_MODE") else { return nil }
-    switch unsafe (text[0], text[0] == 0 ? 0 : text[1]) {
-    case (0x72, 0x73): return .rseq
-    case (0x74, 0x68): return .thread
-    case (0x73, 0x68): return .shared
-    default: return nil
-    }
-  }
-
-  @unsafe
-  private static func asksForHelp(_ text: UnsafePointer<CChar>) -> Bool {
-    var index = 0
-    let word: StaticString = "help"
-    while unsafe text[index] != 0 && index < 4 {
-      if unsafe UInt8(bitPattern: text[index]) != word.utf8Start[index] { return false }
-      index += 1
-    }
-    return unsafe index == 4 && (text[4] == 0 || text[4] == 0x2c)
+    unsafe km_environment("KALLOC_MODE").flatMap { unsafe Options.mode(named: $0) }
   }
 
   static func print(_ text: StaticString) {
     unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 512) { buffer in
-      var output = unsafe Text(buffer, file: 2)
+      var output = unsafe Text(buffer, file: standardError)
       output.write(text)
       output.flush()
     }

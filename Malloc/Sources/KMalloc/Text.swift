@@ -62,10 +62,4 @@ struct Text: ~Copyable {
       shift -= 4
     }
   }
-
-  /// A string of C's; > Safety: it ends with a zero.
-  @unsafe
-  mutating func write(_ text: UnsafePointer<CChar>, count: Int) {
-    for index in 0..<count { write(byte: UInt8(bitPattern: unsafe text[index])) }
-  }
 }

@@ -17,16 +17,18 @@ public func mallopt(_ parameter: Int32, _ value: Int32) -> Int32 {
   }
 }
 
+/// The fields mean what the C library's do, with large blocks for its mappings: arena = uordblks + fordblks, and hblkhd is none of them.
+/// ordblks are the objects that are free, keepcost the bytes of free pages on stacks; the rest has no meaning here and is 0.
 @c(km_mallinfo2)
 public func mallinfo2() -> CMalloc.mallinfo2 {
   let statistics = Heap.global.statistics()
   var info = CMalloc.mallinfo2()
-  info.arena = statistics.committedBytes
+  info.uordblks = max(statistics.liveBytes - statistics.largeBytes, 0)
+  info.arena = max(statistics.committedBytes - statistics.largeBytes, info.uordblks)
+  info.fordblks = info.arena - info.uordblks
+  info.ordblks = statistics.freeObjects + statistics.cachedObjects
   info.hblks = statistics.largeBlocks
   info.hblkhd = statistics.largeBytes
-  info.uordblks = statistics.liveBytes
-  info.fordblks = max(statistics.committedBytes - statistics.liveBytes, 0)
-  info.fsmblks = statistics.cachedObjects
   info.keepcost = statistics.cachedPageBytes
   return info
 }
@@ -37,11 +39,11 @@ public func mallinfo() -> CMalloc.mallinfo {
   let wide = mallinfo2()
   var info = CMalloc.mallinfo()
   info.arena = Int32(clamping: wide.arena)
+  info.ordblks = Int32(clamping: wide.ordblks)
   info.hblks = Int32(clamping: wide.hblks)
   info.hblkhd = Int32(clamping: wide.hblkhd)
   info.uordblks = Int32(clamping: wide.uordblks)
   info.fordblks = Int32(clamping: wide.fordblks)
-  info.fsmblks = Int32(clamping: wide.fsmblks)
   info.keepcost = Int32(clamping: wide.keepcost)
   return info
 }
@@ -67,14 +69,11 @@ public func mallocInfo(_ options: Int32, _ stream: UnsafeMutablePointer<FILE>?) 
 public func atExit() {
   let options = unsafe options
   guard options.reportsAtExit else { return }
-  var file = unsafe Start.standardError
-  // SAFETY: the environment's strings end with a zero.
-  if let text = unsafe km_environment("KALLOC_OPTIONS") {
-    unsafe withUnsafeTemporaryAllocation(of: CChar.self, capacity: 1024) { path in
-      if unsafe Options.value(of: "output", text, path, reserving: 0) { file = unsafe km_open(path.baseAddress.unsafelyUnwrapped) }
-    }
-  }
-  if file < 0 { return }
+  if options.profiles { Profile.write() }
+  let path = unsafe km_output_path()
+  let output = unsafe path[0] == 0 ? -1 : km_open(path)
+  if unsafe output < 0 && path[0] != 0 { Start.print("kalloc: the output's file could not be opened\n") }
+  let file = output < 0 ? Start.standardError : output
   switch options.statistics {
   case .none: break
   case .text: Report.text(file: file)
@@ -82,6 +81,5 @@ public func atExit() {
   }
   if options.leaks { Report.leaks(file: file) }
   if options.check { Report.check(file: file) }
-  km_close(file)
-  if options.profiles { Profile.write() }
+  if output >= 0 { km_close(output) }
 }

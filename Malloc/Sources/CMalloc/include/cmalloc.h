@@ -15,8 +15,14 @@
 static inline int km_errno(void) { return errno; }
 static inline void km_set_errno(int value) { errno = value; }
 
-/// The value of an environment variable; NULL where it is unset. Also before the C library has its environment.
+/// The value of an environment variable; NULL where it is unset, and in programs with more rights than their caller. Also before the
+/// C library has its environment.
 const char *_Nullable km_environment(const char *_Nonnull name) KM_HIDDEN;
+
+/// The paths of `output` and `profile`, as the environment had them at the start; empty: none.
+enum { km_path_bytes = 1024 };
+char *_Nonnull km_output_path(void) KM_HIDDEN;
+char *_Nonnull km_profile_path(void) KM_HIDDEN;
 
 /// Writes to a file descriptor, best effort; errno stays.
 void km_write(int file, const char *_Nonnull text, size_t bytes) KM_HIDDEN;
@@ -31,6 +37,8 @@ int km_open(const char *_Nonnull path) KM_HIDDEN;
 void km_close(int file) KM_HIDDEN;
 /// Another descriptor of the same file, a high one that is closed by exec; the same one where refused. errno stays.
 int km_duplicate(int file) KM_HIDDEN;
+/// Whether `file` is what was duplicated last, and not something else that the program has opened since.
+bool km_is_duplicate(int file) KM_HIDDEN;
 
 /// SIGABRT.
 _Noreturn void km_abort(void) KM_HIDDEN;
@@ -41,8 +49,8 @@ int km_process(void) KM_HIDDEN;
 void *_Nullable km_map(size_t bytes) KM_HIDDEN;
 void km_unmap(void *_Nonnull address, size_t bytes) KM_HIDDEN;
 
-/// Makes the file `path`.PROCESS.heap, or empties it; `path` has room for 32 more characters. -1: refused. errno stays.
-int km_create_numbered(char *_Nonnull path) KM_HIDDEN;
+/// Makes the file `start`.PROCESS.heap, or empties it. -1: refused. errno stays.
+int km_create_numbered(const char *_Nonnull start) KM_HIDDEN;
 /// Appends the process's map of addresses.
 void km_append_maps(int file) KM_HIDDEN;
 
