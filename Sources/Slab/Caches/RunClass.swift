@@ -25,6 +25,12 @@ struct RunClass: Equatable {
     index = doubling &<< 3 &+ ((frames &- 1) &>> doubling &- 8)
   }
 
+  /// The one of `frames`; `nil`: no length is. O(1).
+  init?(exactly frames: Int) {
+    self.init(holding: frames)
+    if self.frames != frames { return nil }
+  }
+
   /// The length of a block.
   var frames: Int { (9 &+ index & 7) &<< (index &>> 3) }
 

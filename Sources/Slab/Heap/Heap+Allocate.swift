@@ -55,20 +55,22 @@ extension Heap {
     }
   }
 
-  /// A block that no size class serves.
-  private func allocateLarge(
+  /// A block that no size class serves: of `bytes`, as `largeUsableSize` says.
+  func allocateLarge(
     _ bytes: Int, alignment: Int, flags: AllocFlags, node: NodeIndex?
   ) -> Result<HeapState.LargeBlock, AllocError> {
     switch source(node) {
     case .failure(let error): return .failure(error)
     case .success((let state, let source)):
-      if node == nil, alignment <= Frames.bytes, let address = state.cachedRun(bytes) {
+      if node == nil, alignment <= Frames.bytes, let runClass = RunClass(exactly: bytes >> Frames.usualShift),
+        let address = state.cachedRun(runClass)
+      {
         return .success(HeapState.LargeBlock(address: address, bytes: bytes, clean: false))
       }
       if let refusal = state.refusal(bytes: bytes, alignment: alignment) { return .failure(refusal) }
       var reclaim = Reclaim(state, flags)
       while true {
-        let result = state.allocateLarge(size: bytes, alignment: alignment, flags: flags, node: source)
+        let result = state.allocateLarge(bytes, alignment: alignment, flags: flags, node: source)
         guard case .failure(let error) = result, reclaim.helps(error) else { return result }
       }
     }

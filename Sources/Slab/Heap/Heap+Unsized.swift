@@ -83,10 +83,15 @@ extension Heap {
 
   @usableFromInline @inline(never)
   func deallocateOrTrap(_ block: UnsafeMutableRawPointer) {
-    switch unsafe deallocateUnsized(block) {
+    trap(unsafe deallocateUnsized(block), at: UInt64(UInt(bitPattern: block)))
+  }
+
+  /// Ends the process where there is a fault.
+  func trap(_ fault: BlockFault?, at address: UInt64) {
+    switch fault {
     case nil: return
-    case .foreign: Misuse.foreignFree.trap(at: UInt64(UInt(bitPattern: block)))
-    case .doubleFree: Misuse.doubleFree.trap(at: UInt64(UInt(bitPattern: block)))
+    case .foreign: Misuse.foreignFree.trap(at: address)
+    case .doubleFree: Misuse.doubleFree.trap(at: address)
     }
   }
 
@@ -105,11 +110,9 @@ extension Heap {
     case .object(let sizeClass):
       if state.isKnownFree(address, sizeClass) { return .doubleFree }
       state.deallocateSlow(StackIndex(sizeClass), address)
-    case .large:
-      if state.isKnownFreeRun(address) { return .doubleFree }
-      state.deallocateLarge(address, expected: nil)
+      return nil
+    case .large: return state.deallocateLarge(address)
     }
-    return nil
   }
 
   /// The bytes that the block at `block` really has; `nil`: no block of this heap begins there.

@@ -138,19 +138,10 @@ public struct Heap: Sendable, Equatable {
 
   @usableFromInline @inline(never)
   func allocateLarge(_ size: Int, _ alignment: Int) -> UnsafeMutableRawPointer? {
-    if Heap.isValid(alignment: alignment), alignment <= Frames.bytes, let stack = Heap.runStack(size) {
-      let run = unsafe ka_section_pop(handle, stack)
-      if run != 0 { return unsafe UnsafeMutableRawPointer(bitPattern: UInt(run)) }
-    }
-    let result = unsafe tryAllocate(size: size, alignment: alignment, flags: .kernel, node: nil)
-    guard case .success(let block) = unsafe result else { return nil }
-    return block.baseAddress
-  }
-
-  /// The stack of large blocks of `size`; `nil`: there is none.
-  private static func runStack(_ size: Int) -> UInt64? {
-    guard size > SizeClass.maximumBytes, let runClass = RunClass(holding: HeapState.frames(size)) else { return nil }
-    return UInt64(truncatingIfNeeded: CPURegion.offset(StackIndex(runClass)))
+    guard Heap.isValid(alignment: alignment), let bytes = HeapState.largeUsableSize(size),
+      case .success(let block) = allocateLarge(bytes, alignment: alignment, flags: .kernel, node: nil)
+    else { return nil }
+    return unsafe UnsafeMutableRawPointer(bitPattern: UInt(block.address))
   }
 
   @usableFromInline @inline(never)
@@ -162,15 +153,16 @@ public struct Heap: Sendable, Equatable {
   @usableFromInline @inline(never)
   func deallocateLarge(_ block: UnsafeMutableRawPointer, _ size: Int) {
     let address = UInt64(UInt(bitPattern: block))
-    if Heap.runStack(size) != nil, let found = unsafe objectClass(address),
-      HeapState.largeUsableSize(size) == Int(truncatingIfNeeded: unsafe found.pointee.bytes),
-      deallocateCached(UInt(bitPattern: block))
+    // A block of a small size whose alignment no class serves is a run, too.
+    let bytes = HeapState.largeUsableSize(size)
+    if let bytes, bytes > SizeClass.maximumBytes, let found = unsafe objectClass(address),
+      unsafe found.pointee.bytes == UInt64(truncatingIfNeeded: bytes), deallocateCached(UInt(bitPattern: block))
     {
       return
     }
     guard let state = existingState else { Misuse.foreignFree.trap(at: address) }
-    // A block of a small size whose alignment no class serves is a run, too.
-    state.deallocateLarge(address, expected: HeapState.largeUsableSize(size))
+    if let actual = state.largeSize(of: address), actual != bytes { Misuse.wrongLayout.trap(at: address) }
+    trap(state.deallocateLarge(address), at: address)
   }
 
   /// Traps where `block` is no object of `sizeClass`, or known to be free; true otherwise, for `assert`.

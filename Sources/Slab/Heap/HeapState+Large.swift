@@ -34,10 +34,9 @@ extension HeapState {
   }
 
   /// A large block that lies on the caller's stack; `nil`: none of that length does.
-  func cachedRun(_ bytes: Int) -> UInt64? {
-    guard let runClass = RunClass(holding: bytes >> Frames.usualShift), let cache = LocalCache(self) else { return nil }
-    let address = cache.pop(CPURegion.offset(StackIndex(runClass)))
-    return address == 0 ? nil : address
+  func cachedRun(_ runClass: RunClass) -> UInt64? {
+    guard let address = LocalCache(self)?.pop(CPURegion.offset(StackIndex(runClass))), address != 0 else { return nil }
+    return address
   }
 
   /// Why this heap cannot serve such a block whatever is freed, so that nothing need be reclaimed for it; `nil`: it can.
@@ -75,11 +74,10 @@ extension HeapState {
     let clean: Bool
   }
 
-  /// A block that no size class serves.
+  /// A block that no size class serves, of `bytes`, as `largeUsableSize` says.
   func allocateLarge(
-    size: Int, alignment: Int, flags: AllocFlags, node: NodeIndex
+    _ bytes: Int, alignment: Int, flags: AllocFlags, node: NodeIndex
   ) -> Result<LargeBlock, AllocError> {
-    guard let bytes = HeapState.largeUsableSize(size) else { return .failure(.sizeTooLarge) }
     if growsByOS && (bytes > DirectMappings.threshold || alignment > windowBytes) {
       return mapDirectly(bytes, alignment: alignment, flags: flags, node: node)
     }
@@ -158,14 +156,16 @@ extension HeapState {
     return (table, head)
   }
 
-  /// Frees the large block at `address`, onto the caller's stack where one takes it. Traps where there is none, where it has not
-  /// `expected` bytes (`nil`: any), or where it is known to be free.
-  func deallocateLarge(_ address: UInt64, expected: Int?) {
-    let actual = largeSize(of: address)
-    if let expected, let actual, actual != expected { Misuse.wrongLayout.trap(at: address) }
-    guard let stack = runStack(of: address) else { return returnLarge(address) }
-    if isOnTop(address, info(stack)) { Misuse.doubleFree.trap(at: address) }
-    deallocateSlow(stack, address)
+  /// Frees the large block at `address`, onto the caller's stack where one takes it; `doubleFree` where it lies on top of that
+  /// already. Traps where there is none.
+  func deallocateLarge(_ address: UInt64) -> BlockFault? {
+    if let stack = runStack(of: address) {
+      if isOnTop(address, info(stack)) { return .doubleFree }
+      deallocateSlow(stack, address)
+    } else {
+      returnLarge(address)
+    }
+    return nil
   }
 
   /// The stack that takes the large block at `address`; `nil`: none does, as of mappings, or no run begins there.

@@ -84,7 +84,7 @@ struct SlabTable: Sendable {
     static let none: UInt8 = 0
     /// The head of a large run: its stack's number + 1 where it has a length that a stack takes.
     static func run(of frames: Int) -> UInt8 {
-      guard let runClass = RunClass(holding: frames), runClass.frames == frames else { return UInt8(KA_OWNER_RUN) }
+      guard let runClass = RunClass(exactly: frames) else { return UInt8(KA_OWNER_RUN) }
       return UInt8(truncatingIfNeeded: StackIndex(runClass).rawValue &+ 1)
     }
     static func isRun(_ owner: UInt8) -> Bool { Int(owner) > SizeClass.count &+ StackIndex.pageOrders }
