@@ -60,9 +60,8 @@ extension HeapState {
       let state = try heap.state().get()
       guard state.caches else { return }
       onOneCPU {
-        for stack in 0..<StackIndex.count {
+        for stack in 0..<StackIndex.withDepot {
           let info = state.info(StackIndex(rawValue: stack))
-          if info.depotSlots == 0 { continue }
           Self.run(pattern, heap, state, info, seed)
         }
       }

@@ -136,7 +136,7 @@ struct SmallHeap {
     }
     for node in 0..<state.nodeCount {
       let depots = UInt(bitPattern: state.record.pointee.nodes) + UInt(node * HeapState.nodeBytes + 64)
-      for other in 0..<StackIndex.count {
+      for other in 0..<StackIndex.withDepot {
         let which = other == stack.stack.rawValue ? "" : " of stack \(other)"
         names[depots + UInt(other * 16)] = "depot \(node) full\(which)"
         names[depots + UInt(other * 16 + 8)] = "depot \(node) empty\(which)"

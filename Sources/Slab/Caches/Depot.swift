@@ -1,6 +1,6 @@
 // The depot of one node: whole magazines of each stack, between the CPUs' stacks and the slabs.
 //
-// Each stack has `StackInfo.depotSlots` slots, each with memory for one magazine. Two words of bits say which slots are
+// Each stack but those of large blocks has `StackInfo.depotSlots` slots, each with memory for one magazine. Two words of bits say which slots are
 // full and which are empty; a slot in neither is owned by one thread, which fills or empties its magazine:
 //
 //     empty ──takeEmpty──▶ owned ──putFull──▶ full
@@ -24,7 +24,6 @@ struct Depot {
   private let empty: AtomicWord
   nonisolated(unsafe) private let magazines: UnsafeMutableRawPointer
   private let magazineBytes: Int
-  private let slots: Int
 
   /// > Safety: `words` are this depot's two, `magazines` has `StackInfo.depotSlots` magazines of `info`.
   @unsafe
@@ -33,8 +32,9 @@ struct Depot {
     self.empty = empty
     unsafe self.magazines = magazines
     magazineBytes = info.magazineBytes
-    slots = info.depotSlots
   }
+
+  private static var everySlot: UInt64 { Row.mask(StackInfo.depotSlots) }
 
   /// A magazine that the caller owns: a count and as many pointers.
   @safe
@@ -54,7 +54,7 @@ struct Depot {
 
   /// Every slot empty: how a depot begins. Before it is published.
   func initialise() {
-    empty.storeRelaxed(slots == 0 ? 0 : Row.mask(slots))
+    empty.storeRelaxed(Depot.everySlot)
   }
 
   private func magazine(_ slot: Int) -> Magazine {
@@ -105,5 +105,5 @@ struct Depot {
   var isConsistent: Bool { full.loadRelaxed() & empty.loadRelaxed() == 0 }
 
   /// Whether no slot is owned by anybody, as it must be when quiescent.
-  var isWhole: Bool { full.loadRelaxed() ^ empty.loadRelaxed() == (slots == 0 ? 0 : Row.mask(slots)) }
+  var isWhole: Bool { full.loadRelaxed() ^ empty.loadRelaxed() == Depot.everySlot }
 }

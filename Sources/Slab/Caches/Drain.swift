@@ -127,7 +127,7 @@ extension HeapState {
     for stack in 0..<StackIndex.count {
       let info = info(StackIndex(rawValue: stack))
       take(region(index), CPURegion.offset(info.stack), info.arrayOffset, info)
-      if let outgoingRegion = outgoingRegion(index) {
+      if info.stack.hasDepot, let outgoingRegion = outgoingRegion(index) {
         for node in 0..<nodeCount {
           let home = NodeIndex(node)
           take(outgoingRegion, outgoing.offset(info.stack, home), outgoing.arrayOffset(info.stack, home), info)

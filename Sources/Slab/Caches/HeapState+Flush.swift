@@ -43,9 +43,9 @@ extension HeapState {
     deallocateShared(info, object)
   }
 
-  /// Moves the newest N pointers of the caller's stack into the depot of `node`. False: every magazine is owned.
+  /// Moves the newest N pointers of the caller's stack into the depot of `node`. False: there is none, or every magazine is owned.
   private func flush(_ cache: LocalCache, _ info: StackInfo, to node: NodeIndex) -> Bool {
-    guard let magazine = emptyMagazine(info, on: node) else { return false }
+    guard info.stack.hasDepot, let magazine = emptyMagazine(info, on: node) else { return false }
     magazine.count = unsafe cache.popBatch(CPURegion.offset(info.stack), into: magazine.pointers, limit: info.batch)
     check(info, magazine)
     cache.region.count(.depotPuts)

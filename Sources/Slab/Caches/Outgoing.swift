@@ -1,7 +1,7 @@
 // Outgoing magazines: objects of other nodes that were freed here, on their way home.
 //
 // Only heaps with several nodes have them. Each CPU has a second region, with a short stack for every pair of home node
-// and kind of object. A free whose object belongs to another node pushes there; a full stack moves whole into a
+// and kind of object that has a depot. A free whose object belongs to another node pushes there; a full stack moves whole into a
 // magazine of the home node's depot, so that a free costs one locked instruction for each `capacity` objects, and
 // threads of the home node find the objects where they look first.
 
@@ -14,14 +14,14 @@ extension HeapState {
 
     /// Pointers in a stack: what the region has room for, up to 32. Below 2 there are no outgoing magazines.
     var capacity: Int {
-      let each = (CPURegion.bytes - Int(KA_STACKS_OFFSET)) / (nodeCount * StackIndex.count) - Int(KA_STACK_BYTES)
+      let each = (CPURegion.bytes - Int(KA_STACKS_OFFSET)) / (nodeCount * StackIndex.withDepot) - Int(KA_STACK_BYTES)
       return min(each / 8, 32)
     }
 
-    var stacks: Int { nodeCount * StackIndex.count }
+    var stacks: Int { nodeCount * StackIndex.withDepot }
 
     private func index(_ stack: StackIndex, _ home: NodeIndex) -> Int {
-      home.rawValue * StackIndex.count + stack.rawValue
+      home.rawValue * StackIndex.withDepot + stack.rawValue
     }
 
     /// The byte in the region at which the words of a stack stand.
@@ -56,7 +56,7 @@ extension HeapState {
     let home = region.node
     if home == localNode { return false }
     cache.region.count(.remoteFrees)
-    guard info.stack.runClass == nil, let handle = unsafe record.pointee.outgoing,
+    guard info.stack.hasDepot, let handle = unsafe record.pointee.outgoing,
       let outgoingCache = unsafe LocalCache(self, handle: handle, regions: handle.pointee.regions)
     else {
       deallocateShared(info, object)

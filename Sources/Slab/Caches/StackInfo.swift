@@ -6,12 +6,15 @@ struct StackIndex: Equatable, Sendable {
 
   /// Page orders that have a stack: 0 ..< pageOrders.
   @inlinable @inline(__always) static var pageOrders: Int { 4 }
-  static var count: Int { SizeClass.count + pageOrders + RunClass.count }
+  /// Stacks that have a depot, and with several nodes outgoing ones: those of classes and orders. Of large blocks what a CPU's stack
+  /// has no room for goes back to the page level, and to another node at once.
+  static var withDepot: Int { SizeClass.count + pageOrders }
+  static var count: Int { withDepot + RunClass.count }
 
   init(rawValue: Int) { self.rawValue = rawValue }
   init(_ sizeClass: SizeClass) { rawValue = sizeClass.index }
   init(pageOrder: Int) { rawValue = SizeClass.count &+ pageOrder }
-  init(_ runClass: RunClass) { rawValue = SizeClass.count &+ StackIndex.pageOrders &+ runClass.index }
+  init(_ runClass: RunClass) { rawValue = StackIndex.withDepot &+ runClass.index }
 
   /// What stands in the owner byte of the first frame of pages of `order`: the number of their stack, or of the last one for orders
   /// without a stack, + 1.
@@ -19,11 +22,13 @@ struct StackIndex: Equatable, Sendable {
     UInt8(truncatingIfNeeded: StackIndex(pageOrder: min(order, pageOrders &- 1)).rawValue &+ 1)
   }
 
+  var hasDepot: Bool { rawValue < StackIndex.withDepot }
+
   /// The class of the objects on it; `nil`: it holds pages or large blocks.
   var sizeClass: SizeClass? { rawValue < SizeClass.count ? SizeClass(index: rawValue) : nil }
   /// The length of the large blocks on it; `nil`: it holds objects or pages.
   var runClass: RunClass? {
-    let index = rawValue &- SizeClass.count &- StackIndex.pageOrders
+    let index = rawValue &- StackIndex.withDepot
     return index >= 0 ? RunClass(index: index) : nil
   }
   /// The order of the pages on it. Only where the two others are `nil`.
@@ -69,37 +74,38 @@ struct StackInfo {
   static let maximumBatch = 256
   /// Magazines in a depot.
   static let depotSlots = 32
-  /// Magazines in this stack's depot. Large blocks have none: what a CPU's stack has no room for goes back to the page level.
-  var depotSlots: Int { stack.runClass == nil ? StackInfo.depotSlots : 0 }
   /// Pointers that a stack holds when it opens; it doubles at each visit to the depot.
   static let firstCapacity = 16
 
   /// A magazine in the depot: the count, then the pointers.
   var magazineBytes: Int { (1 &+ batch) &* 8 }
 
+  /// The bytes of this stack's depot.
+  var depotBytes: Int { stack.hasDepot ? magazineBytes * StackInfo.depotSlots : 0 }
+
+  /// N for objects of so many bytes, of which a magazine should have at most `limit`.
+  private static func batch(_ bytes: Int, limit: Int) -> Int {
+    let few = min(largeMagazineBytes / bytes, largeMagazineCount)
+    return min(max(limit / bytes, few, minimumBatch), maximumBatch)
+  }
+
   /// The info of `stack`, which stands behind `previous` in the region and in the depots.
   init(_ stack: StackIndex, after previous: StackInfo?) {
     self.stack = stack
     slab = SlabGeometry(stack.sizeClass ?? SizeClass(index: 0))
-    let bytes: Int
-    let limit: Int
     if let sizeClass = stack.sizeClass {
-      bytes = sizeClass.bytes
-      limit = StackInfo.magazineBytes
+      objectBytes = sizeClass.bytes
+      batch = StackInfo.batch(sizeClass.bytes, limit: StackInfo.magazineBytes)
     } else if let runClass = stack.runClass {
-      bytes = runClass.frames &<< Frames.usualShift
-      limit = bytes
+      objectBytes = runClass.frames &<< Frames.usualShift
+      batch = 1
     } else {
-      bytes = Frames.bytes << stack.pageOrder
-      limit = StackInfo.pageMagazineBytes
+      objectBytes = Frames.bytes << stack.pageOrder
+      batch = StackInfo.batch(objectBytes, limit: StackInfo.pageMagazineBytes)
     }
-    objectBytes = bytes
-    let few = min(StackInfo.largeMagazineBytes / bytes, StackInfo.largeMagazineCount)
-    batch =
-      stack.runClass != nil ? 1 : min(max(limit / bytes, few, StackInfo.minimumBatch), StackInfo.maximumBatch)
     if let previous {
       arrayOffset = previous.arrayOffset + previous.capacity * 8
-      depotOffset = previous.depotOffset + previous.magazineBytes * previous.depotSlots
+      depotOffset = previous.depotOffset + previous.depotBytes
     } else {
       arrayOffset = CPURegion.arraysOffset
       depotOffset = 0

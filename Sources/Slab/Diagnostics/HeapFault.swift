@@ -47,7 +47,7 @@ extension HeapState {
   fileprivate func validate(_ node: NodeIndex, _ activity: HeapActivity) -> HeapFault? {
     if let fault = pages(node).validate(quiescent: activity == .none) { return .pages(fault) }
     if activity == .any { return nil }
-    for stack in 0..<StackIndex.count {
+    for stack in 0..<StackIndex.withDepot {
       let depot = depot(info(StackIndex(rawValue: stack)), on: node)
       if !(activity == .none ? depot.isWhole : depot.isConsistent) { return .depot(stack: stack) }
     }

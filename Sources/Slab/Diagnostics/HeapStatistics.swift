@@ -84,7 +84,7 @@ extension HeapState {
     result.slabsMade += read(.slabsMade)
     result.slabsEnded += read(.slabsEnded)
     result.pages.add(pages(node).statistics())
-    for stack in 0..<StackIndex.count {
+    for stack in 0..<StackIndex.withDepot {
       let info = info(StackIndex(rawValue: stack))
       addCached(info, depot(info, on: node).pointers, &result)
     }
@@ -121,7 +121,7 @@ extension HeapState {
       for stack in 0..<StackIndex.count {
         let info = info(StackIndex(rawValue: stack))
         addCached(info, region.fill(info), &result)
-        addOutgoing(info, index, &result)
+        if info.stack.hasDepot { addOutgoing(info, index, &result) }
       }
     }
   }

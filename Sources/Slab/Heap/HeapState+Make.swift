@@ -22,7 +22,7 @@ extension HeapState {
       }
       var last: StackInfo? = nil
       for index in 0..<StackIndex.count { last = StackInfo(StackIndex(rawValue: index), after: last) }
-      magazineBytes = last.map { $0.depotOffset + $0.magazineBytes * $0.depotSlots } ?? 0
+      magazineBytes = last.map { $0.depotOffset + $0.depotBytes } ?? 0
     }
 
     // Offsets in the state's mapping.
@@ -90,7 +90,7 @@ extension HeapState {
     }
     for node in 0..<plan.topology.nodeCount {
       unsafe orderNodes(plan.topology, from: node, into: record.pointee.nodeOrder + node * plan.topology.nodeCount)
-      for stack in 0..<StackIndex.count {
+      for stack in 0..<StackIndex.withDepot {
         state.depot(state.info(StackIndex(rawValue: stack)), on: NodeIndex(node)).initialise()
       }
     }

@@ -54,11 +54,11 @@ extension HeapState {
   func collect(draining: Bool = true) {
     if draining { drainAll() }
     for node in 0..<nodeCount {
-      for stack in 0..<StackIndex.count {
+      for stack in 0..<StackIndex.withDepot {
         let info = info(StackIndex(rawValue: stack))
         let depot = depot(info, on: NodeIndex(node))
         // As many as there can be: others may fill them as fast.
-        for _ in 0..<info.depotSlots {
+        for _ in 0..<StackInfo.depotSlots {
           guard let magazine = depot.takeFull() else { break }
           unsafe spill(info, magazine.pointers, count: magazine.count)
           magazine.count = 0
@@ -114,7 +114,7 @@ extension HeapState {
   /// Returns a magazine's worth of the newest pointers, or one where they have no depot. False: there was none, or every magazine
   /// is owned.
   private func returnNewest(_ info: StackInfo, of cache: LocalCache) -> Bool {
-    if info.depotSlots == 0 {
+    if !info.stack.hasDepot {
       let object = cache.pop(CPURegion.offset(info.stack))
       if object != 0 { deallocateShared(info, object) }
       return object != 0

@@ -113,7 +113,7 @@ struct HeapState: Sendable {
   }
 
   /// Bytes of a node's words: the words above, then two for each depot.
-  static var nodeBytes: Int { 64 + StackIndex.count * 16 }
+  static var nodeBytes: Int { 64 + StackIndex.withDepot * 16 }
 
   @inline(__always)
   func nodeWord(_ node: NodeIndex, _ word: NodeWord) -> AtomicWord {
