@@ -1,6 +1,7 @@
 import ArgumentParser
 import CProof
 import Foundation
+import Slab
 
 /// The program: parses its arguments, runs a subcommand, and ends with its status.
 ///
@@ -14,6 +15,9 @@ public enum Program {
     } catch let failure as Exit {
       if !failure.message.isEmpty { complain(failure.message) }
       exit(failure.status)
+    } catch let error as AllocError {
+      complain("the machine has no room for a heap (\(error)); is its address space limited (ulimit -v)?")
+      exit(69)
     } catch {
       let status = KProof.exitCode(for: error)
       if status == .success {

@@ -50,8 +50,22 @@ enum SelfTest {
         Workload(kind: kind, seconds: 1, childLimit: 1000), limit: 4)
       expect("a spin lock", kind.rawValue, SelfTest.fault(run))
     }
+    expect("too little address space", "run", try SelfTest.refusal())
     print(table.text)
     return missed
+  }
+
+  /// A process that has no room for its heaps says so, and that is no failure of the allocator.
+  private static func refusal() throws -> String? {
+    let own = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().path
+    let script = ["-c", "ulimit -v 2000000 && exec \"$0\" \"$@\""]
+    let workload = ["run", "--subject", SubjectName.mixed.rawValue, "park", "0", "2", "1", "0", "1000"]
+    do {
+      _ = try Run("/bin/sh", script + [own] + workload, quiet: true, limit: 20)
+      return nil
+    } catch let exit as Exit where exit.status == 69 {
+      return "refused"
+    }
   }
 
   /// A thread is not stopped while it has the lock in every process.

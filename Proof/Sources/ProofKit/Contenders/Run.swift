@@ -43,7 +43,7 @@ struct Run {
   }
 
   /// Runs a program with a time limit, and environment variables besides the process's own. `quiet`: its
-  /// standard error is lost.
+  /// standard error is lost. Throws what the program says that this machine does not offer.
   init(
     _ program: String, _ arguments: [String], environment: [String: String] = [:], quiet: Bool = false,
     limit seconds: Double
@@ -60,6 +60,8 @@ struct Run {
     var end = cp_wait(child, Int32(seconds * 1000))
     let hung = end.how == CP_RUNNING
     if hung { end = cp_kill(child) }
+    // It has said why.
+    if end.how == CP_EXITED && end.value == 69 { throw Exit(status: 69, message: quiet ? "\(program) refuses" : "") }
     let output = pipe.fileHandleForReading.readDataToEndOfFile()
     lines = String(decoding: output, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
       .map(String.init)
