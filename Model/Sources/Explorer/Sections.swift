@@ -169,7 +169,10 @@ private func considerMigration() {
 func currentCPU() -> UInt32 {
   if !isRunning { return UInt32(machine.pointee.preparingCPU) }
   considerMigration()
-  return UInt32(machine.pointee.threads[machine.pointee.current].cpu)
+  let cpu = machine.pointee.threads[machine.pointee.current].cpu
+  // What a thread knows of its CPU may be old when it uses it.
+  considerMigration()
+  return UInt32(cpu)
 }
 
 @_cdecl("ka_thread_slot")

@@ -200,15 +200,15 @@ let cacheMutations = [
     )),
   Mutation(
     47, "a free without a size looks at the top of a stack whose gate is closed (once shipped)",
-    "Heap/Heap+Unsized.swift", ["heap-drain-unsized"],
+    "Caches/LocalCache.swift", ["heap-drain-unsized"],
     (
-      "    if stack.gate.loadAcquire() != CPURegion.open { return false }\n",
-      "    let early = mutant(48) ? stack.fill(info) : 0\n"
-        + "    if !mutant(47) && stack.gate.loadAcquire() != CPURegion.open { return false }\n"
+      "    let top = region.array(info) &+ UInt64(truncatingIfNeeded: count &* 8)\n",
+      "    let top = region.array(info) &+ UInt64(truncatingIfNeeded: count &* 8)\n    if mutant(47) { return true }\n"
+        + "    if mutant(48) { return region.gate.loadAcquire() == CPURegion.open }\n"
     )),
   Mutation(
-    48, "a free without a size looks at the gate after the top", "Heap/Heap+Unsized.swift", ["heap-drain-unsized"],
-    ("    let count = stack.fill(info)\n", "    let count = mutant(48) ? early : stack.fill(info)\n")),
+    48, "a free without a size looks at the stack of a CPU that it may have left (once shipped)",
+    "Caches/LocalCache.swift", ["heap-migration-unsized"]),
   Mutation(
     40, "a drain without the barrier behind the gate", "Caches/Drain.swift", ["heap-drain-open", "heap-drain-pop"],
     (

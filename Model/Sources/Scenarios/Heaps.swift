@@ -81,6 +81,18 @@ let heapScenarios: [Scenario] = [
     return world(heap, cpus: [0, 1], { if let object = heap.take() { heap.give(object) } }, { heap.take() })
   },
 
+  Scenario(
+    "heap-migration-unsized",
+    "a thread that frees without a size looks at the stack of a CPU that it has left, and another one works there"
+  ) {
+    let heap = try SmallHeap(.rseq)
+    let objects = heap.take(2)
+    heap.give(objects[0])
+    SimulatedSystem.setMigration(true)
+    return world(
+      heap, cpus: [0, 0], { if let object = heap.take() { heap.giveUnsized(object) } }, { heap.give(objects[1]) })
+  },
+
   Scenario("heap-drain-pop", "a drain meets an allocation on the CPU it drains") {
     let heap = try SmallHeap(.rseq)
     heap.give(heap.take(2))

@@ -177,6 +177,24 @@ struct LocalCache {
     } != 0
   }
 
+  /// Whether `address` lies on top of the stack; false where the thread was moved or interrupted meanwhile.
+  ///
+  /// The stack of another CPU may show the owner of a live object an old slot below a new top, and a region that is being
+  /// drained a top whose pointers have gone back. So what a look finds counts only where a section of this CPU finds it again, with
+  /// the gate open; it replaces the slot by what it holds.
+  func hasOnTop(_ address: UInt64, _ info: StackInfo) -> Bool {
+    let index = index
+    let region = region(index)
+    let count = region.fill(info)
+    if count == 0 { return false }
+    let slot = info.arrayOffset &+ (count &- 1) &* 8
+    // Relaxed: a guess.
+    if unsafe WordArray(region.base + slot)[0].loadRelaxed() != address { return false }
+    let top = region.array(info) &+ UInt64(truncatingIfNeeded: count &* 8)
+    return replace(
+      index, slot, address, address, where: CPURegion.offset(info.stack) &+ Int(KA_STACK_TOP), holds: top)
+  }
+
   // MARK: Life of a stack
 
   /// What the slow path finds when an operation was not done.

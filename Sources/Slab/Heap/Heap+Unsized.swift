@@ -190,8 +190,7 @@ extension Heap {
 
 extension HeapState {
   /// Whether the object is free in its slab, or lies on top of the current CPU's stack. The owner of a live object knows
-  /// that neither is so: a stack shows only what was freed, however others move it meanwhile. The one exception is a drain,
-  /// which has returned the pointers to their slabs before it lowers the top; its gate says so.
+  /// that neither is so.
   func isKnownFree(_ address: UInt64, _ sizeClass: SizeClass) -> Bool {
     let info = info(StackIndex(sizeClass))
     guard let region = pages(containing: address) else { return false }
@@ -210,13 +209,6 @@ extension HeapState {
 
   /// Whether `address` lies on top of the current CPU's stack.
   func isOnTop(_ address: UInt64, _ info: StackInfo) -> Bool {
-    guard let cache = LocalCache(self) else { return false }
-    let stack = cache.region
-    // (D) acquire, before the top: a drain that gave this object to its owner has left the region empty, or is seen.
-    if stack.gate.loadAcquire() != CPURegion.open { return false }
-    let count = stack.fill(info)
-    if count == 0 { return false }
-    let top = unsafe WordArray(stack.base + info.arrayOffset)
-    return top[count &- 1].loadRelaxed() == address
+    LocalCache(self)?.hasOnTop(address, info) ?? false
   }
 }
