@@ -6,6 +6,8 @@
 // is relabelled: a bit among its slab's says that its address may be met on the stack of a smaller class. The bit is
 // read where an address is about to be called foreign, and nowhere else; the free of a relabelled block costs nothing more.
 // When the address comes to be returned to a slab of the smaller class it goes to its own instead, and the bit is cleared.
+// A run that is freed without a size goes to the page level and not onto a stack, where its label would stay with it; an object's does
+// stay until its address comes from a smaller class.
 //
 // The bit is written by the owner of the block and read by whoever got its address from there, so the program's own
 // synchronisation, and (M) where the address went through a depot, order the two: relaxed.
@@ -28,6 +30,7 @@ extension Heap {
       let label = state.label(address)
     else { return false }
     label.set()
+    if case .large = kind { state.keepOffStacks(address) }
     return true
   }
 }

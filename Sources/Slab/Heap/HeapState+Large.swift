@@ -92,12 +92,22 @@ extension HeapState {
       return mapped
     case .success(let run):
       let clean = run.pages.isClean(run.first, frames: frames)
-      let table = SlabTable(of: run.pages)
-      table.words[run.first.rawValue].storeRelaxed(SlabWord(runOf: frames).bits)
-      table.bits[table.firstLabel(of: run.first, frames: 1)].storeRelaxed(0)
-      table.owners[run.first.rawValue].storeRelaxed(SlabTable.Owner.run(of: frames))
+      begin(SlabTable(of: run.pages), run.first, frames: frames)
       return .success(LargeBlock(address: run.pages.addressBits(of: run.first), bytes: bytes, clean: clean))
     }
+  }
+
+  /// Writes that a run of `frames` begins at `head`, and answers to its own length.
+  private func begin(_ table: SlabTable, _ head: FrameIndex, frames: Int) {
+    table.words[head.rawValue].storeRelaxed(SlabWord(runOf: frames).bits)
+    table.bits[table.firstLabel(of: head, frames: 1)].storeRelaxed(0)
+    table.owners[head.rawValue].storeRelaxed(SlabTable.Owner.run(of: frames))
+  }
+
+  /// The large block at `address` goes on no stack when it is freed.
+  func keepOffStacks(_ address: UInt64) {
+    guard let (table, head) = runHead(address) else { return }
+    table.owners[head.rawValue].storeRelaxed(UInt8(KA_OWNER_RUN))
   }
 
   /// A mapping of its own. Of the machine's nodes it is bound to `node`, strictly where `flags` say `thisNode`; simulated
@@ -201,8 +211,7 @@ extension HeapState {
   ) -> (address: UInt64, bytes: Int)? {
     guard let bytes = HeapState.largeUsableSize(size) else { return nil }
     guard let (table, head) = runHead(address) else { return remapDirectly(address, to: bytes, alignment: alignment) }
-    let word = table.words[head.rawValue]
-    guard let frames = SlabWord(bits: word.loadRelaxed()).runFrames else { Misuse.doubleFree.trap(at: address) }
+    guard let frames = SlabWord(bits: table.words[head.rawValue].loadRelaxed()).runFrames else { Misuse.doubleFree.trap(at: address) }
     let wanted = bytes >> Frames.usualShift
     if wanted > frames {
       let more = wanted - frames
@@ -211,11 +220,9 @@ extension HeapState {
         uncharge(more << Frames.usualShift)
         return nil
       }
-      word.storeRelaxed(SlabWord(runOf: wanted).bits)
-      table.owners[head.rawValue].storeRelaxed(SlabTable.Owner.run(of: wanted))
+      begin(table, head, frames: wanted)
     } else if wanted < frames {
-      word.storeRelaxed(SlabWord(runOf: wanted).bits)
-      table.owners[head.rawValue].storeRelaxed(SlabTable.Owner.run(of: wanted))
+      begin(table, head, frames: wanted)
       giveRun(table.pages, head.advanced(by: wanted), frames: frames - wanted)
     }
     return (address, bytes)
