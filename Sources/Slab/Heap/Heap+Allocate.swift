@@ -48,24 +48,25 @@ extension Heap {
     }
     // Before the heap is made or anything is reclaimed: what none serves.
     guard let bytes = HeapState.largeUsableSize(size) else { return unsafe .failure(.sizeTooLarge) }
-    switch allocateLarge(bytes, alignment: alignment, flags: flags, node: node) {
+    if node == nil, let run = cachedRun(size, alignment: alignment) {
+      return unsafe .success(block(run, bytes, zero: flags.contains(.zero)))
+    }
+    switch takeLarge(bytes, alignment: alignment, flags: flags, node: node) {
     case .success(let large):
       return unsafe .success(block(large.address, large.bytes, zero: flags.contains(.zero) && !large.clean))
     case .failure(let error): return unsafe .failure(error)
     }
   }
 
-  /// A block that no size class serves: of `bytes`, as `largeUsableSize` says.
-  func allocateLarge(
+  /// A block of `bytes`, as `largeUsableSize` says, that this CPU's stack has not: from the thread's, or the page level.
+  func takeLarge(
     _ bytes: Int, alignment: Int, flags: AllocFlags, node: NodeIndex?
   ) -> Result<HeapState.LargeBlock, AllocError> {
     switch source(node) {
     case .failure(let error): return .failure(error)
     case .success((let state, let source)):
-      if node == nil, alignment <= Frames.bytes, let runClass = RunClass(exactly: bytes >> Frames.usualShift),
-        let address = state.cachedRun(runClass)
-      {
-        return .success(HeapState.LargeBlock(address: address, bytes: bytes, clean: false))
+      if node == nil, alignment <= Frames.bytes, let run = state.runOfThread(bytes) {
+        return .success(HeapState.LargeBlock(address: run, bytes: bytes, clean: false))
       }
       if let refusal = state.refusal(bytes: bytes, alignment: alignment) { return .failure(refusal) }
       var reclaim = Reclaim(state, flags)

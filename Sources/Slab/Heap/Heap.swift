@@ -138,10 +138,26 @@ public struct Heap: Sendable, Equatable {
 
   @usableFromInline @inline(never)
   func allocateLarge(_ size: Int, _ alignment: Int) -> UnsafeMutableRawPointer? {
+    if Heap.isValid(alignment: alignment), let run = cachedRun(size, alignment: alignment) {
+      return unsafe UnsafeMutableRawPointer(bitPattern: UInt(run))
+    }
+    return unsafe allocateLargeSlow(size, alignment)
+  }
+
+  @inline(never)
+  private func allocateLargeSlow(_ size: Int, _ alignment: Int) -> UnsafeMutableRawPointer? {
     guard Heap.isValid(alignment: alignment), let bytes = HeapState.largeUsableSize(size),
-      case .success(let block) = allocateLarge(bytes, alignment: alignment, flags: .kernel, node: nil)
+      case .success(let block) = takeLarge(bytes, alignment: alignment, flags: .kernel, node: nil)
     else { return nil }
     return unsafe UnsafeMutableRawPointer(bitPattern: UInt(block.address))
+  }
+
+  /// A large block for `size` that lies on the stack of this CPU; `nil`: none does, or the heap is not in `rseq` mode.
+  @inline(__always)
+  func cachedRun(_ size: Int, alignment: Int) -> UInt64? {
+    guard alignment <= Frames.bytes, let runClass = RunClass(holding: HeapState.frames(size)) else { return nil }
+    let run = unsafe ka_section_pop(handle, UInt64(truncatingIfNeeded: CPURegion.offset(StackIndex(runClass))))
+    return run == 0 ? nil : run
   }
 
   @usableFromInline @inline(never)

@@ -33,10 +33,12 @@ extension HeapState {
     return (RunClass(holding: frames)?.frames ?? frames) &<< Frames.usualShift
   }
 
-  /// A large block that lies on the caller's stack; `nil`: none of that length does.
-  func cachedRun(_ runClass: RunClass) -> UInt64? {
-    guard let address = LocalCache(self)?.pop(CPURegion.offset(StackIndex(runClass))), address != 0 else { return nil }
-    return address
+  /// A large block on the stack of this thread; `nil`: none of that length lies there, or the heap is not in `thread` mode.
+  func runOfThread(_ bytes: Int) -> UInt64? {
+    guard mode == .thread, let runClass = RunClass(exactly: bytes >> Frames.usualShift),
+      let run = LocalCache(self)?.pop(CPURegion.offset(StackIndex(runClass))), run != 0
+    else { return nil }
+    return run
   }
 
   /// Why this heap cannot serve such a block whatever is freed, so that nothing need be reclaimed for it; `nil`: it can.
@@ -211,7 +213,8 @@ extension HeapState {
   ) -> (address: UInt64, bytes: Int)? {
     guard let bytes = HeapState.largeUsableSize(size) else { return nil }
     guard let (table, head) = runHead(address) else { return remapDirectly(address, to: bytes, alignment: alignment) }
-    guard let frames = SlabWord(bits: table.words[head.rawValue].loadRelaxed()).runFrames else { Misuse.doubleFree.trap(at: address) }
+    let word = SlabWord(bits: table.words[head.rawValue].loadRelaxed())
+    guard let frames = word.runFrames else { Misuse.doubleFree.trap(at: address) }
     let wanted = bytes >> Frames.usualShift
     if wanted > frames {
       let more = wanted - frames
