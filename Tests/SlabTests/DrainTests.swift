@@ -147,6 +147,25 @@ import Testing
     }
   }
 
+  @Test func `of idle CPUs by several callers, each with a second of its own, leave a CPU its second`() throws {
+    try withHeap { heap in
+      let state = try heap.state().get()
+      guard state.caches else { return }
+      onOneCPU(0) {
+        heap.deallocate(heap.allocate(size: 64)!, size: 64)
+        let region = LocalCache(state)!.region
+        let info = state.info(StackIndex(SizeClass(holding: 64)))
+        // Three callers, 300 ms apart.
+        for now in [5000, 5300, 5600] { #expect(!state.drainIdle(for: 1000, now: UInt64(now))) }
+        #expect(region.fill(info) > 0)
+        #expect(state.drainIdle(for: 1000, now: 6000))
+        #expect(region.fill(info) == 0)
+        // What is empty is idle.
+        #expect(state.drainIdle(for: 1000, now: 6300))
+      }
+    }
+  }
+
   @Test func `return what went back to the system, and frames are zero afterwards`() throws {
     try withHeap { heap in
       let block = try #require(heap.allocate(size: 4 << 20))

@@ -4,7 +4,7 @@
 //     byte 0     gate        0 open; otherwise stopped: whoever set it works on the region alone
 //     byte 8…    counters    of the slow path, see `Counter`
 //     byte 64    busy        `thread` mode: the owner is inside an operation on this region
-//     byte 72    seen        what a look for idle CPUs saw of the stacks' tops
+//     byte 72    stillness   what looks for idle CPUs saw of the stacks' tops
 //     byte 96    closed      what an owner byte of 0 leads to, as KA_OWNER_RUN leads to byte 2816
 //     byte 128   stacks      {top, begin, end, room}, 32 bytes each
 //     byte 2848  arrays      `StackInfo.capacity` pointers for each stack
@@ -68,20 +68,23 @@ struct CPURegion {
   /// outgoing magazines, it may be at work meanwhile.
   var busy: AtomicWord { word((1 &+ CPURegion.counters) &* 8) }
 
-  /// What the last look saw. Relaxed: of two that look at once either one's is as good.
-  private var seen: AtomicWord { word((2 &+ CPURegion.counters) &* 8) }
+  /// What looks saw. Relaxed: of two that look at once either one's is as good.
+  private var stillness: AtomicWord { word((2 &+ CPURegion.counters) &* 8) }
 
-  /// Whether a top has moved since the last look, and whether there is none: all stacks are closed, as a drain leaves them, and
-  /// nobody has come since. Tops that came back to where they were count as still: what is drained then is missed, and no more.
-  func look(stacks: Int) -> (moved: Bool, isEmpty: Bool) {
+  /// Whether no top has moved for `milliseconds` (0: since the last look), and whether there is none: all stacks are closed, as a
+  /// drain leaves them, and nobody has come since. Tops that came back to where they were count as still: what is drained then
+  /// is missed, and no more.
+  func look(stacks: Int, for milliseconds: UInt64, now: UInt64) -> (isStill: Bool, isEmpty: Bool) {
     var sum: UInt64 = 0
     for index in 0..<stacks {
       // Relaxed: a sum of tops that are read one after the other, for a guess.
       sum = sum &* 0x9e37_79b9_7f4a_7c15 &+ top(StackIndex(rawValue: index)).loadRelaxed()
     }
-    let last = seen.loadRelaxed()
-    if last != sum { seen.storeRelaxed(sum) }
-    return (last != sum && sum != 0, sum == 0)
+    let last = Stillness(bits: stillness.loadRelaxed())
+    let next = last.seen(UInt32(truncatingIfNeeded: sum &>> 32 ^ sum), now: now)
+    if let next { stillness.storeRelaxed(next.bits) }
+    let hasLasted = milliseconds == 0 ? next == nil : (next ?? last).hasLasted(milliseconds, now: now)
+    return (sum == 0 || hasLasted, sum == 0)
   }
 
   func counter(_ counter: Counter) -> AtomicWord { word(counter.rawValue &* 8) }

@@ -33,11 +33,11 @@ extension HeapState {
     finish(used, drain)
   }
 
-  /// The same for those regions in which nothing has moved since the last call. O(regions looked at).
+  /// The same for those regions in which nothing has moved for `milliseconds`; 0: since the last look. O(regions looked at).
   ///
   /// - Returns: whether nothing has moved in any of them. Where there are more than `idleLooks`, a call looks at so many, and
   ///   the next one that comes a second later at others.
-  func drainIdle(now: UInt64) -> Bool {
+  func drainIdle(for milliseconds: UInt64, now: UInt64) -> Bool {
     if mode == .shared { return true }
     let used = regionsUsed
     if used == 0 { return true }
@@ -48,10 +48,13 @@ extension HeapState {
     var still = true
     for look in 0..<looks {
       let index = (first &+ look) % used
-      let main = region(index).look(stacks: StackIndex.count)
-      let away = outgoingRegion(index)?.look(stacks: outgoing.stacks) ?? (moved: false, isEmpty: true)
-      if main.moved || away.moved { still = false }
-      if main.moved || away.moved || main.isEmpty && away.isEmpty { continue }
+      var (isStill, isEmpty) = region(index).look(stacks: StackIndex.count, for: milliseconds, now: now)
+      if let away = outgoingRegion(index)?.look(stacks: outgoing.stacks, for: milliseconds, now: now) {
+        isStill = isStill && away.isStill
+        isEmpty = isEmpty && away.isEmpty
+      }
+      if !isStill { still = false }
+      if !isStill || isEmpty { continue }
       stop(index, drain)
       stopped = true
     }

@@ -79,14 +79,19 @@ extension Heap {
   /// Empties all caches into the slabs and pages, without giving memory back. Thread-safety: Concurrent.
   public func drain() { existingState?.collect() }
 
-  /// Empties the caches of the CPUs that have not moved an object since the last call, into the slabs and pages; in `thread` mode
+  /// Empties the caches of the CPUs that have not moved an object for `milliseconds`, into the slabs and pages; in `thread` mode
   /// those of the threads. Frees of frames do the same once in a second: this is for a caller with
   /// a clock of its own.
   ///
-  /// - Returns: whether no CPU has moved one: the heap is idle.
+  /// The time counts from the first look, this caller's or another's, that saw a CPU as it is; the first call for a time
+  /// above 0 drains nothing. 0 takes the CPUs that have moved none since anybody looked last, which may be a moment ago where several
+  /// callers look.
+  /// - Returns: whether no CPU has moved one in that time: the heap is idle.
   ///
   /// Thread-safety: Concurrent.
-  public func drainIdle() -> Bool { existingState?.drainIdle(now: ka_os_milliseconds()) ?? true }
+  public func drainIdle(olderThan milliseconds: Int = 0) -> Bool {
+    existingState?.drainIdle(for: UInt64(max(milliseconds, 0)), now: ka_os_milliseconds()) ?? true
+  }
 
   /// Gives back free memory that has lain for `milliseconds`, up to `bytes`. Returns the bytes given back.
   ///

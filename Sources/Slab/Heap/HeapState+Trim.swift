@@ -203,6 +203,6 @@ extension HeapState {
     // Relaxed, as above.
     let last = clock.loadRelaxed()
     if Int64(bitPattern: now &- last) < Int64(HeapState.purgeAge) { return }
-    if clock.compareExchangeRelaxed(last, now) == last { _ = drainIdle(now: now) }
+    if clock.compareExchangeRelaxed(last, now) == last { _ = drainIdle(for: HeapState.purgeAge, now: now) }
   }
 }
