@@ -102,6 +102,20 @@ import Testing
     }
   }
 
+  @Test func `leaves large blocks of other lengths on their stacks where reclaiming is not allowed`() throws {
+    try withHeap(limit: 1 << 20) { heap in
+      guard try heap.state().get().caches else { return }
+      let cached = try #require(heap.allocate(size: 500_000))
+      heap.deallocate(cached, size: 500_000)
+      #expect(throws: AllocError.limitExceeded) {
+        try heap.allocate(size: 600_000, alignment: 16, flags: .atomic, node: nil)
+      }
+      let run = try heap.allocate(size: 600_000, alignment: 16, flags: .kernel, node: nil)
+      #expect(heap.committedBytes == run.count)
+      heap.deallocate(run.baseAddress!)
+    }
+  }
+
   @Test func `can be changed, also below what is committed`() throws {
     try withHeap { heap in
       #expect(heap.limit == .max)

@@ -109,7 +109,7 @@ extension Heap {
 
   /// The most bytes that may be committed to slabs, runs and page stacks at once; `Int.max`: no limit.
   ///
-  /// At the limit an allocation reclaims once, then fails with `.limitExceeded`. A limit below what is committed stops
+  /// At the limit an allocation reclaims once, where its flags allow it, then fails with `.limitExceeded`. A limit below what is committed stops
   /// growth. Negative values count as 0. Thread-safety: Concurrent.
   public var limit: Int {
     get { existingState.map { Int(truncatingIfNeeded: $0.control(.limit).loadRelaxed()) } ?? .max }

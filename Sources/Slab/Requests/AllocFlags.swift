@@ -32,9 +32,15 @@ public struct AllocFlags: OptionSet, Hashable, Sendable {
   public static var noRetry: AllocFlags { AllocFlags(rawValue: 1 << 6) }
 
   /// Never reclaims, never makes a system call that waits; likely to fail when memory is short.
+  ///
+  /// At a heap's limit it fails although caches may hold enough: what lies on CPUs' stacks and in depots, large blocks among it,
+  /// counts as committed, and only a request of the same size finds it, on its own CPU or in its node's depot. Taking it back is no
+  /// matter of a few steps: other CPUs' stacks need a barrier, which may stop for milliseconds; what the own stacks and
+  /// depots hold, up to tens of MiB, is returned one by one; and frames that become free may be given back with a system call. Who must
+  /// be served so calls `Heap.drain` while waiting is allowed, or leaves that room below the limit.
   @inlinable @inline(__always)
   public static var noWait: AllocFlags { AllocFlags(rawValue: 0) }
-  /// As `.noWait`, and may take the reserve.
+  /// As `.noWait`, also in what it does not take back at a limit, and may take the reserve.
   @inlinable @inline(__always)
   public static var atomic: AllocFlags { useReserve }
   /// The usual choice: may reclaim.
