@@ -18,7 +18,27 @@ static void throws() {
 struct Other : std::bad_alloc {};
 static void throws_other() { throw Other(); }
 
-int main() {
+// A handler that gives memory back, so that the next attempt is a success. Called with a limit that one of these blocks fits into.
+static char *hoard;
+static void gives_back() {
+  calls++;
+  CHECK(hoard);
+  delete[] hoard;
+  hoard = nullptr;
+}
+static void under_a_limit() {
+  std::set_new_handler(gives_back);
+  hoard = new char[OPAQUE(size_t(40) << 20)];
+  char *block = new char[OPAQUE(size_t(40) << 20)];
+  CHECK(calls == 1 && !hoard);
+  hoard = block;
+  block = new (std::nothrow) char[OPAQUE(size_t(40) << 20)];
+  CHECK(block && calls == 2);
+  delete[] block;
+}
+
+int main(int count, char **) {
+  if (count > 1) return under_a_limit(), std::puts("operators: ok"), 0;
   const size_t absurd = OPAQUE(size_t(1) << 60);
   const auto aligned = std::align_val_t(OPAQUE(size_t(256)));
   // Every form allocates, and every form frees.

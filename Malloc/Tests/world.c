@@ -1,45 +1,18 @@
-// The surroundings: threads, their ends and their keys, fork, vfork, signals, limits, plug-ins. One test for each argument.
+// The surroundings: threads, their ends and their keys, signals, limits, plug-ins. One test for each argument.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/time.h>
 #include <sys/wait.h>
-#include "check.h"
-
-extern char **environ;
-
-static void churn(unsigned seed, int rounds) {
-  enum { slots = 64 };
-  unsigned char *blocks[slots] = {0};
-  size_t sizes[slots] = {0};
-  for (int i = 0; i < rounds; i++) {
-    seed = seed * 1103515245 + 12345;
-    const int slot = (int)(seed >> 10) % slots;
-    if (blocks[slot]) {
-      CHECK(blocks[slot][0] == slot && blocks[slot][sizes[slot] - 1] == slot);
-      free(blocks[slot]);
-    }
-    sizes[slot] = 1 + (seed >> 16) % (i % 50 ? 600 : 70000);
-    blocks[slot] = malloc(sizes[slot]);
-    CHECK(blocks[slot]);
-    blocks[slot][0] = blocks[slot][sizes[slot] - 1] = (unsigned char)slot;
-  }
-  for (int slot = 0; slot < slots; slot++) free(blocks[slot]);
-}
-
-static void *churner(void *seed) {
-  churn((unsigned)(uintptr_t)seed, 3000);
-  return NULL;
-}
+#include "churn.h"
 
 // Ten thousand threads alive at once, each with a block.
 static atomic_int arrived;
@@ -86,50 +59,6 @@ static void keys_end(void) {
     pthread_t thread;
     CHECK(!pthread_create(&thread, NULL, key_owner, NULL));
     pthread_join(thread, NULL);
-  }
-}
-
-static void forks(void) {
-  pthread_t threads[4];
-  for (uintptr_t round = 0; round < 60; round++) {
-    for (uintptr_t i = 0; i < 4; i++) CHECK(!pthread_create(&threads[i], NULL, churner, (void *)(round * 4 + i)));
-    const pid_t child = fork();
-    CHECK(child >= 0);
-    if (child == 0) {
-      churn(9, 3000);
-      pthread_t thread;
-      CHECK(!pthread_create(&thread, NULL, churner, (void *)5));
-      pthread_join(thread, NULL);
-      _exit(0);
-    }
-    int status = -1;
-    CHECK(waitpid(child, &status, 0) == child && status == 0);
-    for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
-    char *words[] = {"/bin/true", NULL};
-    pid_t spawned;
-    CHECK(!posix_spawn(&spawned, words[0], NULL, NULL, words, environ));
-    CHECK(waitpid(spawned, &status, 0) == spawned && status == 0);
-    const pid_t shared = vfork();
-    if (shared == 0) execv(words[0], words), _exit(1);
-    CHECK(waitpid(shared, &status, 0) == shared && status == 0);
-  }
-}
-
-// A child that the C library does not know of.
-static int cloned(void *unused) {
-  (void)unused;
-  churn(19, 3000);
-  _exit(0);
-}
-static void clones(void) {
-  static char stack[256 << 10] __attribute__((aligned(16)));
-  pthread_t threads[4];
-  for (uintptr_t round = 0; round < 60; round++) {
-    for (uintptr_t i = 0; i < 4; i++) CHECK(!pthread_create(&threads[i], NULL, churner, (void *)(round * 4 + i)));
-    int status = -1;
-    const pid_t child = clone(cloned, stack + sizeof stack, SIGCHLD, NULL);
-    CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
-    for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
   }
 }
 
@@ -180,6 +109,30 @@ static void signals(void) {
   setitimer(ITIMER_REAL, &timer, NULL);
 }
 
+// The same on a small stack of its own, whose end is a page that cannot be touched; large blocks and trims, too.
+static volatile int handled;
+static void large_handler(int signal) {
+  handler(signal);
+  void *large = malloc(200000), *many[40];
+  for (int i = 0; i < 40; i++) many[i] = malloc(100);
+  for (int i = 0; i < 40; i++) free(many[i]);
+  free(large);
+  if (++handled % 50 == 0) malloc_trim(0);
+}
+static void alternate_stacks(void) {
+  char *memory = mmap(NULL, 4096 + SIGSTKSZ, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  CHECK(memory != MAP_FAILED && !mprotect(memory, 4096, PROT_NONE));
+  const stack_t stack = {.ss_sp = memory + 4096, .ss_size = SIGSTKSZ};
+  CHECK(!sigaltstack(&stack, NULL));
+  struct sigaction action = {.sa_handler = large_handler, .sa_flags = SA_RESTART | SA_ONSTACK};
+  sigaction(SIGALRM, &action, NULL);
+  struct itimerval timer = {{0, 200}, {0, 200}};
+  setitimer(ITIMER_REAL, &timer, NULL);
+  while (handled < 1000) churn(12, 3000);
+  memset(&timer, 0, sizeof timer);
+  setitimer(ITIMER_REAL, &timer, NULL);
+}
+
 // Memory ends, and the program goes on. Called with a limit in place.
 static void exhausted(void) {
   static void *blocks[1 << 20];
@@ -202,17 +155,44 @@ static void address_space(void) {
   exhausted();
 }
 
+// In a container of 150 MB: 80 MB of one size after the other, each freed before the next.
+static void phases(void) {
+  static const size_t sizes[] = {40, 100, 300, 1000, 3000, 10000, 33000, 100000, 300000, 64, 2000, 1000000};
+  for (size_t turn = 0; turn < sizeof sizes / sizeof *sizes; turn++) {
+    const size_t count = (80ul << 20) / sizes[turn];
+    char **blocks = malloc(count * sizeof *blocks);
+    CHECK(blocks);
+    for (size_t i = 0; i < count; i++) {
+      blocks[i] = malloc(sizes[turn]);
+      CHECK(blocks[i]);
+      memset(blocks[i], 1, sizes[turn]);
+    }
+    for (size_t i = 0; i < count; i++) free(blocks[i]);
+    free(blocks);
+  }
+}
+
+// Also from threads, whose own objects of the plug-in end with them.
+static void *(*give)(size_t);
+static void (*take)(void *);
+static void *uses(void *unused) {
+  for (int i = 0; i < 100; i++) take(give((size_t)i));
+  return unused;
+}
 static void plugins(void) {
   const char *name = getenv("PLUGIN");
   CHECK(name);
-  for (int i = 0; i < 20; i++) {
+  for (int i = 0; i < 100; i++) {
     void *plugin = dlopen(name, RTLD_NOW | RTLD_LOCAL);
     CHECK(plugin);
-    void *(*give)(size_t) = (void *(*)(size_t))dlsym(plugin, "plugin_give");
-    void (*take)(void *) = (void (*)(void *))dlsym(plugin, "plugin_take");
+    give = (void *(*)(size_t))dlsym(plugin, "plugin_give");
+    take = (void (*)(void *))dlsym(plugin, "plugin_take");
     CHECK(give && take);
     free(give(100));
     take(malloc(100));
+    pthread_t threads[4];
+    for (int t = 0; t < 4; t++) CHECK(!pthread_create(&threads[t], NULL, uses, NULL));
+    for (int t = 0; t < 4; t++) pthread_join(threads[t], NULL);
     dlclose(plugin);
   }
 }
@@ -255,8 +235,8 @@ static void hands_over(void) {
 int main(int count, char **words) {
   CHECK(count == 2);
   static const struct { const char *name; void (*test)(void); } tests[] = {
-      {"threads-10000", threads_10000}, {"keys", keys_end}, {"forks", forks}, {"clones", clones}, {"background", background}, {"signals", signals},
-      {"address-space", address_space}, {"exhausted", exhausted}, {"plugins", plugins}, {"exits", exits}, {"hands-over", hands_over}};
+      {"threads-10000", threads_10000}, {"keys", keys_end}, {"background", background}, {"signals", signals},
+      {"alternate-stacks", alternate_stacks}, {"phases", phases}, {"address-space", address_space}, {"exhausted", exhausted}, {"plugins", plugins}, {"exits", exits}, {"hands-over", hands_over}};
   for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
     if (!strcmp(words[1], tests[i].name)) {
       tests[i].test();

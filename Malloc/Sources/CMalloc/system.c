@@ -101,6 +101,13 @@ uint64_t km_random(void) {
   return bits;
 }
 
+void km_discard(void *address, size_t bytes) {
+  const int saved = errno;
+  // Refused for locked memory.
+  if (madvise(address, bytes, MADV_DONTNEED) != 0) memset(address, 0, bytes);
+  errno = saved;
+}
+
 bool km_protect(void *address, size_t bytes, bool accessible) {
   const int saved = errno;
   const bool done = mprotect(address, bytes, accessible ? PROT_READ | PROT_WRITE : PROT_NONE) == 0;

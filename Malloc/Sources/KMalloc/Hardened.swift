@@ -9,9 +9,7 @@
 // quarantine must still be zeros: a write after the free is found there. malloc exchanges what it got in the same way with
 // a pool of its class, so that neighbours in memory are not neighbours in time.
 //
-// Large blocks (above 32 KiB with their seal) have their seal in front of a page that cannot be touched. Up to 512 KiB
-// their sizes are rounded to four for each doubling, and two freed blocks of each are kept with that page as it is, for the next of that
-// size: to change a page's protection costs thousands of times what an allocation does.
+// Large blocks are in `Hardened+Large.swift`.
 //
 // A word of the quarantine or a pool is one exchange: no lock, and a thread stopped anywhere keeps one block at most.
 //
@@ -74,9 +72,9 @@
   }
 
   enum Hardened {
-    private static let seal = 8
-    private static let freed: UInt64 = 0xf4ee_d000_0000_0000
-    private static let guardBytes = 4096
+    static let seal = 8
+    static let freed: UInt64 = 0xf4ee_d000_0000_0000
+    static let guardBytes = 4096
 
     private static nonisolated(unsafe) var secretWord: UInt64 = 0
 
@@ -92,14 +90,14 @@
 
     /// A number that an observer of addresses cannot tell in advance. Relaxed: two threads with one number do no harm.
     private static nonisolated(unsafe) var randomWord: UInt64 = 0
-    private static func random() -> UInt64 {
+    static func random() -> UInt64 {
       var bits = unsafe AtomicWord(&randomWord).fetchAddRelaxed(0x9e37_79b9_7f4a_7c15) ^ secret
       bits = (bits ^ bits >> 30) &* 0xbf58_476d_1ce4_e5b9
       bits = (bits ^ bits >> 27) &* 0x94d0_49bb_1331_11eb
       return bits ^ bits >> 31
     }
 
-    private static func isLarge(_ usable: Int) -> Bool { usable > SizeClass.maximumBytes }
+    static func isLarge(_ usable: Int) -> Bool { usable > SizeClass.maximumBytes }
 
     // MARK: Allocation
 
@@ -109,7 +107,7 @@
       let large = needed > SizeClass.maximumBytes || alignment > SizeClass.maximumAlignment
       let rounded = large ? roundedLarge(needed) : needed
       if large && alignment <= guardBytes, let block = unsafe takeKept(rounded) {
-        if zero { unsafe block.initializeMemory(as: UInt8.self, repeating: 0, count: size) }
+        unsafe verifyUntouched(block, rounded)
         unsafe close(block, size, rounded)
         return unsafe block
       }
@@ -118,8 +116,8 @@
         let usable = unsafe Heap.global.usableSize(of: block)
       else { return nil }
       if isLarge(usable) {
-        _ = unsafe km_protect(block + (usable - guardBytes), guardBytes, false)
-        unsafe close(block, size, usable - guardBytes)
+        let mark = unsafe guarded(block + (usable - guardBytes)) ? 0 : unguarded
+        unsafe close(block, size, usable - guardBytes, mark)
       } else {
         if zero { unsafe block.initializeMemory(as: UInt8.self, repeating: 0, count: size) }
         unsafe close(block, size, usable)
@@ -146,13 +144,14 @@
       return unsafe UnsafeMutableRawPointer(bitPattern: UInt(back))
     }
 
-    private static func close(_ block: UnsafeMutableRawPointer, _ size: Int, _ usable: Int) {
+    /// `mark` is 0 or `unguarded`.
+    static func close(_ block: UnsafeMutableRawPointer, _ size: Int, _ usable: Int, _ mark: UInt64 = 0) {
       let canary = unsafe canary(block)
       for offset in size..<canaryEnd(size, usable) {
         unsafe block.storeBytes(of: canary, toByteOffset: offset, as: UInt8.self)
       }
       unsafe block.storeBytes(
-        of: UInt64(size) ^ key(block), toByteOffset: usable - seal, as: UInt64.self)
+        of: UInt64(size) ^ mark ^ key(block), toByteOffset: usable - seal, as: UInt64.self)
     }
 
     /// Up to the seal, but at most a page: a large block's room may be larger, and is not to be touched for this.
@@ -161,11 +160,11 @@
     /// Seals a block anew for a size that it has room for and that is most of it; false: it must move.
     static func resize(_ block: UnsafeMutableRawPointer, to size: Int, _ usable: Int) -> Bool {
       guard size <= usable - seal, size > usable / 2 else { return false }
-      unsafe close(block, size, usable)
+      unsafe close(block, size, usable, mark(block, usable))
       return true
     }
 
-    private static func key(_ block: UnsafeMutableRawPointer) -> UInt64 {
+    static func key(_ block: UnsafeMutableRawPointer) -> UInt64 {
       secret ^ UInt64(UInt(bitPattern: block)) &* 0x9e37_79b9_7f4a_7c15
     }
     private static func canary(_ block: UnsafeMutableRawPointer) -> UInt8 {
@@ -179,8 +178,9 @@
       let address = UInt(bitPattern: block)
       guard let whole = unsafe Heap.global.usableSize(of: block) else { call.fail(.foreign, address) }
       let usable = isLarge(whole) ? whole - guardBytes : whole
-      let found = unsafe block.load(fromByteOffset: usable - seal, as: UInt64.self) ^ key(block)
+      var found = unsafe block.load(fromByteOffset: usable - seal, as: UInt64.self) ^ key(block)
       if found == freed { call.fail(.doubleFree, address) }
+      if isLarge(whole) { found &= ~unguarded }
       guard found <= UInt64(usable - seal) else {
         // In memory that was never handed out the seal is zero.
         call.fail("overflow, or a block that was never allocated: the seal behind it is broken", address)
@@ -209,52 +209,18 @@
       unsafe release(old, call)
     }
 
-    // MARK: Large blocks
-
-    /// The room of a large block: pages, in four sizes for each doubling as far as blocks are kept.
-    private static func roundedLarge(_ bytes: Int) -> Int {
-      let least = max(bytes, 36864)
-      let step = least > largestKept ? 4096 : 1 << (Int.bitWidth - 3 - (least - 1).leadingZeroBitCount)
-      return (least + step - 1) & ~(step - 1)
-    }
-
-    private static let largestKept = 512 << 10
-
-    /// One of the two words of a room of at most `largestKept` bytes.
-    private static func kept(_ room: Int) -> AtomicWord {
-      let log = Int.bitWidth - 1 - room.leadingZeroBitCount
-      let index = (log * 4 + (room >> (log - 2)) & 3) * 2 + Int(truncatingIfNeeded: random() & 1)
-      // SAFETY: the words live as long as the process; a room is 2^15 ... 2^19 bytes.
-      return unsafe AtomicWord(km_kept_words() + (index - 15 * 8))
-    }
-
-    private static func takeKept(_ room: Int) -> UnsafeMutableRawPointer? {
-      if room > largestKept { return nil }
-      // (B) the block's last use by its former owner.
-      return unsafe UnsafeMutableRawPointer(bitPattern: UInt(kept(room).exchangeAcquireRelease(0)))
-    }
-
-    private static func freeLarge(_ block: UnsafeMutableRawPointer, _ room: Int, _ call: Call) {
-      var leaving = unsafe block
-      if room <= largestKept && room == roundedLarge(room) {
-        unsafe block.storeBytes(of: freed ^ key(block), toByteOffset: room - seal, as: UInt64.self)
-        // (B)
-        let other = kept(room).exchangeAcquireRelease(UInt64(UInt(bitPattern: block)))
-        guard let old = unsafe UnsafeMutableRawPointer(bitPattern: UInt(other)) else { return }
-        unsafe leaving = old
-      }
-      _ = unsafe km_protect(leaving + room, guardBytes, true)
-      unsafe release(leaving, call)
-    }
-
-    private static func release(_ block: UnsafeMutableRawPointer, _ call: Call) {
+    static func release(_ block: UnsafeMutableRawPointer, _ call: Call) {
       if let fault = unsafe Heap.global.deallocateUnsized(block) { call.fail(fault, UInt(bitPattern: block)) }
     }
 
     /// What leaves the quarantine is as it went in.
     private static func verifyUntouched(_ block: UnsafeMutableRawPointer) {
+      guard let usable = unsafe Heap.global.usableSize(of: block) else { Call.free.fail(.foreign, UInt(bitPattern: block)) }
+      unsafe verifyUntouched(block, usable)
+    }
+
+    static func verifyUntouched(_ block: UnsafeMutableRawPointer, _ usable: Int) {
       let address = UInt(bitPattern: block)
-      guard let usable = unsafe Heap.global.usableSize(of: block) else { Call.free.fail(.foreign, address) }
       var offset = 0
       var all: UInt64 = 0
       while offset < usable - seal {

@@ -82,6 +82,9 @@ uint64_t km_random(void) KM_HIDDEN;
 /// Makes whole pages unreadable and unwritable, or readable and writable again. False where refused.
 bool km_protect(void *_Nonnull address, size_t bytes, bool accessible) KM_HIDDEN;
 
+/// Makes whole pages zero, and gives their memory back where that can be had. errno stays.
+void km_discard(void *_Nonnull address, size_t bytes) KM_HIDDEN;
+
 /// The hardened variant's words: two large blocks for each of four rooms to a doubling, from 2^15 to 2^19 bytes; 16 blocks for each of
 /// 40 classes; and 1024 in quarantine.
 uint64_t *_Nonnull km_kept_words(void) KM_HIDDEN;

@@ -1,0 +1,133 @@
+// What the hardened library finds, in blocks of each size class and in large ones. Each mistake is a process of its own, which must end
+// with SIGABRT after exactly one line that names the call and the block.
+#define _GNU_SOURCE
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include "check.h"
+
+enum { neighbours = 64 };
+static char *all[neighbours];
+/// What the line must name: the child says so.
+static char *volatile *named;
+
+static void overflow(char *block, size_t size) { block[size] ^= 0xff, free(block); }
+static void overflow_realloc(char *block, size_t size) { block[size] ^= 0xff, all[0] = realloc(block, size + size / 4); }
+static void overflow_array(char *block, size_t size) { block[size] ^= 0xff, all[0] = reallocarray(block, size, 2); }
+static void overflow_usable(char *block, size_t size) { block[size] ^= 0xff, OPAQUE(malloc_usable_size(block)); }
+// Found in the block below, where there is one on the same page: when it is freed, or when it leaves the quarantine.
+static void underflow(char *block, size_t size) {
+  (void)block, (void)size;
+  *named = NULL;
+  for (int i = 0; i < neighbours; i++)
+    if ((uintptr_t)all[i] % 4096) all[i][-1] ^= 0xff;
+  for (int i = 0; i < neighbours; i++) free(all[i]);
+}
+// Found when the block leaves the quarantine.
+static void late(char *block, size_t size) {
+  free(block);
+  OPAQUE(block)[size / 2] = 7;
+  for (int i = 0; i < 200000; i++) free(OPAQUE(malloc(size)));
+}
+static void twice(char *block, size_t size) { (void)size, free(block), free(OPAQUE(block)); }
+static void *freer(void *block) { return free(block), NULL; }
+static void twice_elsewhere(char *block, size_t size) {
+  (void)size;
+  pthread_t thread;
+  free(block);
+  CHECK(!pthread_create(&thread, NULL, freer, OPAQUE(block)));
+  pthread_join(thread, NULL);
+}
+static void interior(char *block, size_t size) { *named = block + size / 2 / 16 * 16 + 8, free(*named); }
+static void before(char *block, size_t size) { (void)size, *named = block - 8, free(*named); }
+
+static const struct mistake {
+  const char *name, *call, *says;
+  void (*make)(char *, size_t);
+  size_t least, most;
+} mistakes[] = {
+    {"overflow", "free", "overflow", overflow, 0, SIZE_MAX},
+    {"overflow, seen by realloc", "realloc", "overflow", overflow_realloc, 0, SIZE_MAX},
+    {"overflow, seen by reallocarray", "reallocarray", "overflow", overflow_array, 0, SIZE_MAX},
+    {"overflow, seen by malloc_usable_size", "malloc_usable_size", "overflow", overflow_usable, 0, SIZE_MAX},
+    {"underflow", "free", "", underflow, 0, 4000},
+    {"write after free", "free", "written after it was freed", late, 0, 500000},
+    {"double free", "free", "double free", twice, 0, 500000},
+    {"double free of a very large block", "free", "", twice, 500000, SIZE_MAX},
+    {"double free in another thread", "free", "double free", twice_elsewhere, 0, 500000},
+    {"free of the middle", "free", "invalid pointer", interior, 16, SIZE_MAX},
+    {"free before the block", "free", "invalid pointer", before, 16, SIZE_MAX},
+};
+
+static void dies(const struct mistake *mistake, size_t size) {
+  int ends[2], status = -1;
+  CHECK(!pipe(ends));
+  const pid_t child = fork();
+  if (child == 0) {
+    dup2(ends[1], 2);
+    close(ends[0]), close(ends[1]);
+    for (int i = 0; i < neighbours; i++) CHECK((all[i] = malloc(size))), memset(all[i], i, size);
+    *named = all[neighbours / 2];
+    mistake->make(all[neighbours / 2], size);
+    _exit(3);
+  }
+  close(ends[1]);
+  char text[1024], call[32];
+  size_t length = 0;
+  for (ssize_t more; (more = read(ends[0], text + length, sizeof text - 1 - length)) > 0;) length += (size_t)more;
+  text[length] = 0;
+  close(ends[0]);
+  CHECK(waitpid(child, &status, 0) == child);
+  unsigned long address = 0;
+  int start = 0;
+  if (WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT && strchr(text, '\n') == text + length - 1 &&
+      sscanf(text, "kalloc: %31[a-z_ ](0x%lx): %n", call, &address, &start) == 2 && start > 0 && !strcmp(call, mistake->call) &&
+      strstr(text + start, mistake->says) && (!*named || address == (unsigned long)*named))
+    return;
+  fprintf(stderr, "%s, %zu bytes: status %#x, block %p: %s\n", mistake->name, size, status, *named, text);
+  exit(1);
+}
+
+// Freed memory is zero, whoever reads it.
+static void zeroed(size_t size) {
+  char *block = malloc(size);
+  CHECK(block);
+  memset(block, 0x5a, size);
+  free(block);
+  for (size_t i = 0; i < size; i++) CHECK(OPAQUE(block)[i] == 0);
+}
+
+// Guard pages leave a process mappings for other things.
+static void *nothing(void *unused) { return unused; }
+static void mappings(void) {
+  enum { count = 34000 };
+  static char *blocks[count];
+  for (int i = 0; i < count; i++) CHECK((blocks[i] = malloc(33000)));
+  pthread_t thread;
+  CHECK(!pthread_create(&thread, NULL, nothing, NULL));
+  pthread_join(thread, NULL);
+  for (int i = 0; i < count; i++) CHECK((blocks[i] = realloc(blocks[i], 34000 + (size_t)i % 2 * 20000))), blocks[i][33999] = 1;
+  for (int i = 0; i < count; i++) free(blocks[i]);
+}
+
+int main(void) {
+  named = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  CHECK(named != MAP_FAILED);
+  for (size_t class = 16; class <= 3 << 20;) {
+    // One that fills its class, where the next byte is the seal's, and one that does not.
+    for (size_t size = class - 8; size + 13 >= class; size -= 5) {
+      zeroed(size);
+      for (size_t i = 0; i < sizeof mistakes / sizeof *mistakes; i++)
+        if (size >= mistakes[i].least && size <= mistakes[i].most) dies(&mistakes[i], size);
+    }
+    if (class < 128) class += 16;
+    else if (class < 32768) class += (size_t)1 << (61 - __builtin_clzl(class));
+    else class = class * 7 / 4 / 8 * 8;
+  }
+  mappings();
+  puts("hardened: ok");
+}
