@@ -41,6 +41,10 @@ extension Heap {
     guard size > 0 else { return unsafe .failure(.invalidLayout) }
     guard Heap.isValid(alignment: alignment) else { return unsafe .failure(.unsupportedAlignment) }
     if let sizeClass = SizeClass(size: size, alignment: alignment) {
+      // Whatever the flags say: what this CPU has at hand is of its node, and needs no memory.
+      if node == nil, let object = unsafe allocateCached(sizeClass) {
+        return unsafe .success(block(UInt64(UInt(bitPattern: object)), sizeClass.bytes, zero: flags.contains(.zero)))
+      }
       switch allocate(sizeClass, flags: flags, node: node) {
       case .success(let object): return unsafe .success(block(object, sizeClass.bytes, zero: flags.contains(.zero)))
       case .failure(let error): return unsafe .failure(error)
@@ -156,6 +160,22 @@ extension Heap {
   /// > Safety: as for `reallocate`.
   @unsafe
   public func tryReallocate(
+    _ block: UnsafeMutableRawPointer, size: Int, alignment: Int, newSize: Int, newAlignment: Int, flags: AllocFlags,
+    node: NodeIndex?
+  ) -> Result<UnsafeMutableRawBufferPointer, AllocError> {
+    // Most steps of a block that grows step by step: one class serves both sizes, and nobody asks for another node.
+    if alignment == newAlignment, Heap.isValid(alignment: alignment), !flags.contains(.thisNode),
+      let sizeClass = SizeClass(size: newSize, alignment: alignment),
+      sizeClass == SizeClass(size: size, alignment: alignment)
+    {
+      return unsafe .success(UnsafeMutableRawBufferPointer(start: block, count: sizeClass.bytes))
+    }
+    return unsafe resize(
+      block, size: size, alignment: alignment, newSize: newSize, newAlignment: newAlignment, flags: flags, node: node)
+  }
+
+  @inline(never)
+  private func resize(
     _ block: UnsafeMutableRawPointer, size: Int, alignment: Int, newSize: Int, newAlignment: Int, flags: AllocFlags,
     node: NodeIndex?
   ) -> Result<UnsafeMutableRawBufferPointer, AllocError> {
