@@ -36,6 +36,29 @@ import Testing
     for order in 0..<StackIndex.pageOrders { #expect(!SlabTable.Owner.isRun(StackIndex.owner(ofPages: order))) }
   }
 
+  @Test func `are had from the stack by their size alone, and go onto no other`() throws {
+    try withHeap { heap in
+      guard heap.mode == .rseq else { return }
+      onOneCPU {
+        for size in [33_000, 65_537, 1 << 20] {
+          #expect(heap.allocateCached(large: size) == nil)
+          let block = heap.allocate(size: size)!
+          for wrong in [RunClass(index: 7), RunClass(index: 8)] where HeapState.frames(size) != wrong.frames {
+            let stack = UInt64(CPURegion.offset(StackIndex(wrong)))
+            #expect(!heap.deallocateCached(UInt64(block.bits), to: stack))
+          }
+          heap.deallocate(block, size: size)
+          for other in [0, -1, .min, .max, 32768, 1 << 20 + 1, size * 2] {
+            #expect(heap.allocateCached(large: other) == nil)
+          }
+          #expect(heap.allocateCached(large: size) == block)
+          heap.deallocate(block, size: size)
+          heap.drain()
+        }
+      }
+    }
+  }
+
   @Test func `come back from the stack of the CPU, and leave it with a drain`() throws {
     try withHeap { heap in
       guard try heap.state().get().caches else { return }

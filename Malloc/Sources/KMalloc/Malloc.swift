@@ -45,7 +45,8 @@ import Slab
   // Of one argument and called as C is, so that each is a jump.
   @c(km_malloc_slow) @inline(never)
   public func mallocSlow(_ size: Int) -> UnsafeMutableRawPointer? {
-    unsafe allocateSlow(size, Alignment.natural, zero: false)
+    if let block = unsafe Heap.global.allocateCached(large: size) { return unsafe block }
+    return unsafe allocateSlow(size, Alignment.natural, zero: false)
   }
 
   @c(km_calloc_slow) @inline(never)

@@ -80,9 +80,12 @@ func sectionPush(_ heap: UnsafeMutablePointer<ka_heap>, _ stack: UInt64, _ objec
   push(heap, stack, object, KA_STACK_END)
 }
 
-/// Frees without a size take the slow half: no scenario is about the lookup, which reads what never changes.
+/// Frees that look the class up take the slow half: no scenario is about the lookup, which reads what never changes.
 @_cdecl("ka_section_free")
 func sectionFree(_ heap: UnsafeMutablePointer<ka_heap>, _ address: UInt64) -> Bool { false }
+
+@_cdecl("ka_section_free_to")
+func sectionFreeTo(_ heap: UnsafeMutablePointer<ka_heap>, _ address: UInt64, _ stack: UInt64) -> Bool { false }
 
 @_cdecl("ka_section_push_room")
 func sectionPushRoom(_ heap: UnsafeMutablePointer<ka_heap>, _ stack: UInt64, _ object: UInt64) -> Bool {

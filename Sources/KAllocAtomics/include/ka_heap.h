@@ -67,6 +67,28 @@ static inline __attribute__((always_inline)) uint64_t ka_stack_holding(uint64_t 
   return ka_stack_table[last >> 4];
 }
 
+// Eight lengths for each doubling: 9 << doubling frames and so on, counted from 0.
+#define KA_RUN(number) KA_STACK(44 + (number))
+#define KA_RUN_DOUBLING(doubling)                                         \
+  [8 << (doubling) ... (9 << (doubling)) - 1] = KA_RUN(8 * (doubling)),     \
+  [9 << (doubling) ... (10 << (doubling)) - 1] = KA_RUN(8 * (doubling) + 1), \
+  [10 << (doubling) ... (11 << (doubling)) - 1] = KA_RUN(8 * (doubling) + 2), \
+  [11 << (doubling) ... (12 << (doubling)) - 1] = KA_RUN(8 * (doubling) + 3), \
+  [12 << (doubling) ... (13 << (doubling)) - 1] = KA_RUN(8 * (doubling) + 4), \
+  [13 << (doubling) ... (14 << (doubling)) - 1] = KA_RUN(8 * (doubling) + 5), \
+  [14 << (doubling) ... (15 << (doubling)) - 1] = KA_RUN(8 * (doubling) + 6), \
+  [15 << (doubling) ... (16 << (doubling)) - 1] = KA_RUN(8 * (doubling) + 7)
+
+/// The byte in a CPU region at which the stack of a large block's length stands, by (size - 1) / 4096; 0: too short for one.
+static const uint16_t ka_run_table[256] = {
+    KA_RUN_DOUBLING(0), KA_RUN_DOUBLING(1), KA_RUN_DOUBLING(2), KA_RUN_DOUBLING(3), KA_RUN_DOUBLING(4),
+};
+
+/// The stack of the length that holds `last` + 1 bytes; 0: none has so few, or so many.
+static inline __attribute__((always_inline)) uint64_t ka_run_holding(uint64_t last) {
+  return last >> 12 < 256 ? ka_run_table[last >> 12] : 0;
+}
+
 /// Regions below the first CPU's: threads whose rseq area is not registered have the CPU numbers -1 and -2.
 #define KA_CLOSED_REGIONS 2
 

@@ -129,53 +129,64 @@ KA_INLINE int32_t ka_section_cpu(uint64_t rseq) {
   "jne %l[not_done]\n"                                                                                             \
   "movq %[desired], (%[region],%[offset])\n"
 
-/// Frees the object at `address`, whose class is looked up in the heap's window, onto a stack of this CPU; false: not done.
+#if defined(KA_TSAN)
+// Which stack is known too late: the slow path finds it first.
+#define KA_DEFINE_FREE(NAME, PARAMETERS, CHECK, ...) \
+  KA_INLINE bool NAME PARAMETERS {                   \
+    (void)heap, (void)address;                       \
+    return false;                                    \
+  }
+#else
+#define KA_DEFINE_FREE(NAME, PARAMETERS, CHECK, ...)                                                               \
+  KA_INLINE bool NAME PARAMETERS {                                                                                 \
+    uint64_t region, top, entry;                                                                                   \
+    __asm__ volatile goto(                                                                                         \
+        "movq %[object], %[entry]\n"                                                                               \
+        "subq %[base], %[entry]\n"                                                                                 \
+        "shrq $12, %[entry]\n"                                                                                     \
+        "cmpq %[frames], %[entry]\n"                                                                               \
+        "jae %l[not_done]\n"                                                                                       \
+        "movq %[owners], %[top]\n"                                                                                 \
+        "movzbl (%[top],%[entry]), %k[entry]\n"                                                                    \
+        "shll $5, %k[entry]\n" CHECK                                                                               \
+        "movq %c[mask](%[top],%[entry]), %[region]\n"                                                              \
+        "andq %[object], %[region]\n"                                                                              \
+        "imulq %c[reciprocal](%[top],%[entry]), %[region]\n"                                                       \
+        "cmpq %c[reciprocal](%[top],%[entry]), %[region]\n"                                                        \
+        "jae %l[not_done]\n"                                                                                       \
+        KA_SECTION_BEGIN                                                                                           \
+        "movq 96(%[region],%[entry]), %[top]\n"                                                                    \
+        "cmpq 112(%[region],%[entry]), %[top]\n"                                                                   \
+        "jae %l[not_done]\n"                                                                                       \
+        "cmpq %[object], -8(%[top])\n"                                                                             \
+        "je %l[not_done]\n"                                                                                        \
+        "movq %[object], (%[top])\n"                                                                               \
+        "addq $8, %[top]\n"                                                                                        \
+        "movq %[top], 96(%[region],%[entry])\n"                                                                    \
+        KA_SECTION_END                                                                                             \
+        : [region] "=&r"(region), [top] "=&r"(top), [entry] "=&r"(entry)                                           \
+        : KA_SECTION_INPUTS(heap), [object] "r"(address), [base] "m"(heap->window_base),                           \
+          [frames] "m"(heap->window_frames), [owners] "m"(heap->owners), [mask] "i"(-KA_CLASSES_BYTES),            \
+          [reciprocal] "i"(8 - KA_CLASSES_BYTES) __VA_ARGS__                                                       \
+        : "memory", "cc"                                                                                           \
+        : not_done);                                                                                               \
+    return true;                                                                                                   \
+  not_done:                                                                                                        \
+    return false;                                                                                                  \
+  }
+#endif
+
+/// Frees the block at `address`, whose class is looked up in the heap's window, onto a stack of this CPU; false: not done.
 ///
-/// Not done where no object begins at `address`, and where it is what was freed last on this CPU: a double free, or a stale
+/// Not done where no block begins at `address`, and where it is what was freed last on this CPU: a double free, or a stale
 /// word below an empty stack. Only on x86-64, which keeps the loads before the section in order; they are those of
 /// `Heap.objectClass`, in Slab.
-KA_INLINE bool ka_section_free(ka_heap *_Nonnull heap, uint64_t address) {
-#if defined(KA_TSAN)
-  // Which stack is known too late: the slow path finds it first.
-  (void)heap, (void)address;
-  return false;
-#else
-  uint64_t region, top, entry;
-  __asm__ volatile goto(
-      "movq %[object], %[entry]\n"
-      "subq %[base], %[entry]\n"
-      "shrq $12, %[entry]\n"
-      "cmpq %[frames], %[entry]\n"
-      "jae %l[not_done]\n"
-      "movq %[owners], %[top]\n"
-      "movzbl (%[top],%[entry]), %k[entry]\n"
-      "shll $5, %k[entry]\n"
-      "movq %c[mask](%[top],%[entry]), %[region]\n"
-      "andq %[object], %[region]\n"
-      "imulq %c[reciprocal](%[top],%[entry]), %[region]\n"
-      "cmpq %c[reciprocal](%[top],%[entry]), %[region]\n"
-      "jae %l[not_done]\n"
-      KA_SECTION_BEGIN
-      "movq 96(%[region],%[entry]), %[top]\n"
-      "cmpq 112(%[region],%[entry]), %[top]\n"
-      "jae %l[not_done]\n"
-      "cmpq %[object], -8(%[top])\n"
-      "je %l[not_done]\n"
-      "movq %[object], (%[top])\n"
-      "addq $8, %[top]\n"
-      "movq %[top], 96(%[region],%[entry])\n"
-      KA_SECTION_END
-      : [region] "=&r"(region), [top] "=&r"(top), [entry] "=&r"(entry)
-      : KA_SECTION_INPUTS(heap), [object] "r"(address), [base] "m"(heap->window_base),
-        [frames] "m"(heap->window_frames), [owners] "m"(heap->owners), [mask] "i"(-KA_CLASSES_BYTES),
-        [reciprocal] "i"(8 - KA_CLASSES_BYTES)
-      : "memory", "cc"
-      : not_done);
-  return true;
-not_done:
-  return false;
-#endif
-}
+KA_DEFINE_FREE(ka_section_free, (ka_heap *_Nonnull heap, uint64_t address), "")
+
+/// The same where the block belongs on the stack at byte `stack` of a region; otherwise not done.
+KA_DEFINE_FREE(
+    ka_section_free_to, (ka_heap *_Nonnull heap, uint64_t address, uint64_t stack),
+    "cmpq %[expected], %[entry]\njne %l[not_done]\n", , [expected] "r"(stack - KA_OWNER_STACK))
 
 #endif
 

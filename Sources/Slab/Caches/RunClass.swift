@@ -20,9 +20,11 @@ struct RunClass: Equatable {
 
   /// The shortest that holds `frames`; `nil`: they are too few, so that a size class serves, or too many. O(1).
   init?(holding frames: Int) {
-    guard frames > 8, frames <= RunClass.maximumFrames else { return nil }
-    let doubling = 60 &- (frames &- 1).leadingZeroBitCount
-    index = doubling &<< 3 &+ ((frames &- 1) &>> doubling &- 8)
+    let stack = ka_run_holding(UInt64(bitPattern: Int64(truncatingIfNeeded: (frames &- 1) &<< Frames.usualShift)))
+    if stack == 0 { return nil }
+    index =
+      (Int(truncatingIfNeeded: stack) &- Int(KA_STACKS_OFFSET)) / Int(KA_STACK_BYTES) &- SizeClass.count
+      &- StackIndex.pageOrders
   }
 
   /// The one of `frames`; `nil`: no length is. O(1).

@@ -52,8 +52,8 @@ extension Heap {
     }
     // Before the heap is made or anything is reclaimed: what none serves.
     guard let bytes = HeapState.largeUsableSize(size) else { return unsafe .failure(.sizeTooLarge) }
-    if node == nil, let run = cachedRun(size, alignment: alignment) {
-      return unsafe .success(block(run, bytes, zero: flags.contains(.zero)))
+    if node == nil, alignment <= Frames.bytes, let run = unsafe allocateCached(large: size) {
+      return unsafe .success(block(UInt64(UInt(bitPattern: run)), bytes, zero: flags.contains(.zero)))
     }
     switch takeLarge(bytes, alignment: alignment, flags: flags, node: node) {
     case .success(let large):

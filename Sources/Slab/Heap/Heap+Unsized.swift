@@ -29,6 +29,16 @@ extension Heap {
     unsafe UnsafeMutableRawPointer(bitPattern: UInt(ka_section_pop(handle, sizeClass.stack)))
   }
 
+  /// The newest large block of the length of `size`, on a boundary of 4 KiB, that this CPU has in its cache; `nil`: ask `allocate`.
+  ///
+  /// Thread-safety: Concurrent. O(1).
+  @inlinable @inline(__always)
+  public func allocateCached(large size: Int) -> UnsafeMutableRawPointer? {
+    let stack = Heap.runStack(size)
+    if stack == 0 { return nil }
+    return unsafe UnsafeMutableRawPointer(bitPattern: UInt(ka_section_pop(handle, stack)))
+  }
+
   /// Frees a block of a size class, by its address, into this CPU's cache; false: ask `deallocateUnsized`. 0 is no block.
   ///
   /// > Safety: as for `deallocateUnsized`.
@@ -41,11 +51,26 @@ extension Heap {
       return unsafe ka_section_free(handle, address)
     #else
       guard let found = unsafe objectClass(address) else { return false }
-      // The classes are as far apart as the stacks.
-      let classes = unsafe UInt(AtomicWord(ka_heap_owners_word(handle)).loadRelaxed()) &- UInt(KA_CLASSES_BYTES)
-      let stack = unsafe UInt(bitPattern: found) &- classes &+ UInt(KA_OWNER_STACK)
-      return unsafe ka_section_push(handle, UInt64(stack), address)
+      return unsafe ka_section_push(handle, stack(of: found), address)
     #endif
+  }
+
+  /// The same where the block belongs on the stack at byte `stack` of a region; false otherwise, too.
+  @inline(__always)
+  func deallocateCached(_ address: UInt64, to stack: UInt64) -> Bool {
+    #if arch(x86_64) && os(Linux)
+      return unsafe ka_section_free_to(handle, address, stack)
+    #else
+      guard let found = unsafe objectClass(address), unsafe self.stack(of: found) == stack else { return false }
+      return unsafe ka_section_push(handle, stack, address)
+    #endif
+  }
+
+  /// The stack of a class that `objectClass` has found: the classes are as far apart as the stacks.
+  @unsafe @inlinable @inline(__always)
+  func stack(of found: UnsafePointer<ka_class>) -> UInt64 {
+    let classes = unsafe AtomicWord(ka_heap_owners_word(handle)).loadRelaxed() &- UInt64(KA_CLASSES_BYTES)
+    return UInt64(UInt(bitPattern: found)) &- classes &+ UInt64(KA_OWNER_STACK)
   }
 
   /// The class of the object that begins at `address` in the heap's one window; `nil`: none does, or there is none.

@@ -138,8 +138,8 @@ public struct Heap: Sendable, Equatable {
 
   @usableFromInline @inline(never)
   func allocateLarge(_ size: Int, _ alignment: Int) -> UnsafeMutableRawPointer? {
-    if Heap.isValid(alignment: alignment), let run = cachedRun(size, alignment: alignment) {
-      return unsafe UnsafeMutableRawPointer(bitPattern: UInt(run))
+    if Heap.isValid(alignment: alignment), alignment <= Frames.bytes, let run = unsafe allocateCached(large: size) {
+      return unsafe run
     }
     return unsafe allocateLargeSlow(size, alignment)
   }
@@ -152,12 +152,10 @@ public struct Heap: Sendable, Equatable {
     return unsafe UnsafeMutableRawPointer(bitPattern: UInt(block.address))
   }
 
-  /// A large block for `size` that lies on the stack of this CPU; `nil`: none does, or the heap is not in `rseq` mode.
-  @inline(__always)
-  func cachedRun(_ size: Int, alignment: Int) -> UInt64? {
-    guard alignment <= Frames.bytes, let runClass = RunClass(holding: HeapState.frames(size)) else { return nil }
-    let run = unsafe ka_section_pop(handle, UInt64(truncatingIfNeeded: CPURegion.offset(StackIndex(runClass))))
-    return run == 0 ? nil : run
+  /// The stack of large blocks of `size`; 0: there is none.
+  @inlinable @inline(__always)
+  static func runStack(_ size: Int) -> UInt64 {
+    ka_run_holding(UInt64(bitPattern: Int64(truncatingIfNeeded: size &- 1)))
   }
 
   @usableFromInline @inline(never)
@@ -169,13 +167,16 @@ public struct Heap: Sendable, Equatable {
   @usableFromInline @inline(never)
   func deallocateLarge(_ block: UnsafeMutableRawPointer, _ size: Int) {
     let address = UInt64(UInt(bitPattern: block))
+    let stack = Heap.runStack(size)
+    if stack != 0, deallocateCached(address, to: stack) { return }
+    unsafe deallocateLargeSlow(block, size)
+  }
+
+  @inline(never)
+  private func deallocateLargeSlow(_ block: UnsafeMutableRawPointer, _ size: Int) {
+    let address = UInt64(UInt(bitPattern: block))
     // A block of a small size whose alignment no class serves is a run, too.
     let bytes = HeapState.largeUsableSize(size)
-    if let bytes, bytes > SizeClass.maximumBytes, let found = unsafe objectClass(address),
-      unsafe found.pointee.bytes == UInt64(truncatingIfNeeded: bytes), deallocateCached(UInt(bitPattern: block))
-    {
-      return
-    }
     guard let state = existingState else { Misuse.foreignFree.trap(at: address) }
     if let actual = state.largeSize(of: address), actual != bytes { Misuse.wrongLayout.trap(at: address) }
     trap(state.deallocateLarge(address), at: address)

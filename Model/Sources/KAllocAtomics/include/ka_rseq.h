@@ -13,6 +13,7 @@ static inline void ka_stack_stopped(void *_Nonnull stack) {}
 uint64_t ka_section_pop(ka_heap *_Nonnull heap, uint64_t stack);
 bool ka_section_push(ka_heap *_Nonnull heap, uint64_t stack, uint64_t object);
 bool ka_section_free(ka_heap *_Nonnull heap, uint64_t address);
+bool ka_section_free_to(ka_heap *_Nonnull heap, uint64_t address, uint64_t stack);
 bool ka_section_push_room(ka_heap *_Nonnull heap, uint64_t stack, uint64_t object);
 uint64_t ka_section_pop_batch(ka_heap *_Nonnull heap, uint64_t stack, uint64_t *_Nonnull target, uint64_t limit);
 uint64_t ka_section_push_batch(
