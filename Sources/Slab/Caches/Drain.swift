@@ -147,7 +147,7 @@ extension HeapState {
     let top = region.top(at: stack).loadRelaxed()
     let count = Int(truncatingIfNeeded: top) &- Int(bitPattern: array)
     if top == 0 || count <= 0 { return }
-    unsafe spill(info, array.assumingMemoryBound(to: UInt64.self), count: count / 8)
+    _ = unsafe giveBack(info, array.assumingMemoryBound(to: UInt64.self), count: count / 8)
   }
 
   private func close(_ index: Int) {

@@ -129,6 +129,7 @@ extension Heap {
     if !state.arePages(address, order: order, of: region) { state.trapPages(address, of: region) }
     SlabTable(of: region).owners[frame.rawValue].storeRelaxed(SlabTable.Owner.none)
     state.giveRun(region, frame, frames: 1 << order)
+    state.purgeInPassing(region)
   }
 
   /// The byte in a CPU region at which the stack of pages of `order` stands; `nil`: that order has none.

@@ -83,7 +83,7 @@ extension HeapState {
     guard let label = label(address), label.clear() else { return false }
     switch kind(of: address) {
     case .object(let sizeClass): deallocateShared(info(StackIndex(sizeClass)), address)
-    case .large: returnLarge(address)
+    case .large: _ = returnLarge(address)
     case nil: return false
     }
     return true

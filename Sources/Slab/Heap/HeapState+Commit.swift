@@ -31,11 +31,9 @@ extension HeapState {
     unback(bytes)
   }
 
-  /// Uncharges frames that are free in `region` now, and gives memory back where much is free.
-  func uncharge(frames: Int, freeIn region: PageRegion) {
-    lowerCommitted(frames &* Frames.bytes)
-    purgeInPassing(region, now: ka_os_milliseconds())
-  }
+  /// Uncharges frames that are free now. Who has freed them calls `purgeInPassing` when nothing else is left to do: it may go deep,
+  /// and the stack may be a signal handler's.
+  func uncharge(frames: Int) { lowerCommitted(frames &* Frames.bytes) }
 
   private func lowerCommitted(_ bytes: Int) {
     _ = control(.committed).fetchSubtractRelaxed(UInt64(truncatingIfNeeded: bytes))
@@ -93,6 +91,6 @@ extension HeapState {
     if !pages.free(first, frames: frames) {
       Misuse.doubleFree.trap(at: pages.addressBits(of: first))
     }
-    uncharge(frames: frames, freeIn: pages)
+    uncharge(frames: frames)
   }
 }

@@ -175,7 +175,7 @@ extension HeapState {
       if isOnTop(address, info(stack)) { return .doubleFree }
       deallocateSlow(stack, address)
     } else {
-      returnLarge(address)
+      purgeInPassing(returnLarge(address))
     }
     return nil
   }
@@ -187,8 +187,9 @@ extension HeapState {
     return owner == Int(KA_OWNER_RUN) ? nil : StackIndex(rawValue: owner &- 1)
   }
 
-  /// Gives the large block at `address` back to the page level, or unmaps it. Traps where there is none.
-  func returnLarge(_ address: UInt64) {
+  /// Gives the large block at `address` back to the page level, or unmaps it. Traps where there is none. Returns where frames are free
+  /// now; `nil`: it was a mapping.
+  func returnLarge(_ address: UInt64) -> PageRegion? {
     guard let (table, head) = runHead(address) else {
       guard growsByOS, let (slot, bytes) = direct.take(address) else {
         (isEndedRun(address) ? Misuse.doubleFree : Misuse.foreignFree).trap(at: address)
@@ -197,12 +198,14 @@ extension HeapState {
       unsafe ka_os_blocks_end(block, bytes)
       unsafe ka_os_unmap(block, bytes)
       direct.publish(slot, 0, bytes: 0)
-      return uncharge(bytes)
+      uncharge(bytes)
+      return nil
     }
     let word = SlabWord(bits: table.words[head.rawValue].exchangeRelaxed(SlabWord.endedRun.bits))
     guard let frames = word.runFrames else { Misuse.doubleFree.trap(at: address) }
     table.owners[head.rawValue].storeRelaxed(SlabTable.Owner.none)
     giveRun(table.pages, head, frames: frames)
+    return table.pages
   }
 
   /// Resizes the large block at `address` in place, or by mremap. `nil`: impossible, and the block is as it was.
@@ -227,6 +230,7 @@ extension HeapState {
     } else if wanted < frames {
       begin(table, head, frames: wanted)
       giveRun(table.pages, head.advanced(by: wanted), frames: frames - wanted)
+      purgeInPassing(table.pages)
     }
     return (address, bytes)
   }

@@ -138,8 +138,17 @@ extension HeapState {
   /// > Safety: `source` holds `count` addresses and is the caller's alone.
   @unsafe
   func spill(_ info: StackInfo, _ source: UnsafeMutablePointer<UInt64>, count: Int) {
-    if let runClass = info.stack.runClass { return unsafe spillRuns(runClass, source, count: count) }
+    purgeInPassing(unsafe giveBack(info, source, count: count))
+  }
+
+  /// The same without a look at what might go to the operating system. Returns where frames are free now; `nil`: nowhere.
+  ///
+  /// > Safety: as for `spill`.
+  @unsafe @inline(never)
+  func giveBack(_ info: StackInfo, _ source: UnsafeMutablePointer<UInt64>, count: Int) -> PageRegion? {
+    if let runClass = info.stack.runClass { return unsafe giveBackRuns(runClass, source, count: count) }
     var table = PendingWords(repeating: .none)
+    var freed: PageRegion? = nil
     var last: PageRegion? = nil
     for index in 0..<count {
       let address = unsafe source[index]
@@ -147,7 +156,7 @@ extension HeapState {
       if let last, unsafe last.contains(UnsafeRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped) {
         region = last
       } else {
-        if let last { returnAll(&table, info, last) }
+        if let last, returnAll(&table, info, last) { freed = last }
         guard let found = pages(containing: address) else { Misuse.foreignFree.trap(at: address) }
         region = found
         last = found
@@ -163,22 +172,27 @@ extension HeapState {
         if pending.mask & place.mask != 0 { Misuse.doubleFree.trap(at: address) }
         table[slot].mask |= place.mask
       } else {
-        returnWord(pending, info, region)
+        if returnWord(pending, info, region) { freed = region }
         table[slot] = place
       }
     }
-    if let last { returnAll(&table, info, last) }
+    if let last, returnAll(&table, info, last) { freed = last }
+    return freed
   }
 
   @unsafe
-  private func spillRuns(_ runClass: RunClass, _ source: UnsafeMutablePointer<UInt64>, count: Int) {
+  private func giveBackRuns(
+    _ runClass: RunClass, _ source: UnsafeMutablePointer<UInt64>, count: Int
+  ) -> PageRegion? {
+    var freed: PageRegion? = nil
     for index in 0..<count {
       let address = unsafe source[index]
       if let bytes = largeSize(of: address), bytes != runClass.frames &<< Frames.usualShift {
         Misuse.wrongLayout.trap(at: address)
       }
-      returnLarge(address)
+      freed = returnLarge(address) ?? freed
     }
+    return freed
   }
 
   /// Bits of one word that are to be set or cleared together. For objects the key is the index of a word in the
@@ -241,23 +255,25 @@ extension HeapState {
     (isFree ? Misuse.doubleFree : Misuse.foreignFree).trap(at: address)
   }
 
-  private func returnWord(_ pending: PendingWord, _ info: StackInfo, _ region: PageRegion) {
-    if pending.mask == 0 { return }
+  /// Whether frames are free now.
+  private func returnWord(_ pending: PendingWord, _ info: StackInfo, _ region: PageRegion) -> Bool {
+    if pending.mask == 0 { return false }
     if info.stack.sizeClass != nil {
       let table = SlabTable(of: region)
       let frame = FrameIndex(pending.key / SlabTable.bitWordsPerFrame)
       let head = table.head(of: frame, info.slab)
       count(.slabObjectsGiven, on: region.node, pending.mask.nonzeroBitCount)
-      if table.give(pending.mask, word: pending.key &- table.firstWord(of: head), of: head, info.slab) {
-        ended(info.slab, on: region)
-      }
+      let hasEnded = table.give(pending.mask, word: pending.key &- table.firstWord(of: head), of: head, info.slab)
+      if hasEnded { ended(info.slab, on: region) }
+      return hasEnded
     } else {
       let first = FrameIndex(pending.key &<< 6)
       disown(pending.mask, from: first, Order(info.stack.pageOrder), of: region)
       if !region.freeRow(first, pending.mask) {
         Misuse.doubleFree.trap(at: region.addressBits(of: first))
       }
-      uncharge(frames: pending.mask.nonzeroBitCount, freeIn: region)
+      uncharge(frames: pending.mask.nonzeroBitCount)
+      return true
     }
   }
 
@@ -272,16 +288,18 @@ extension HeapState {
     }
   }
 
-  private func returnAll(_ table: inout PendingWords, _ info: StackInfo, _ region: PageRegion) {
+  private func returnAll(_ table: inout PendingWords, _ info: StackInfo, _ region: PageRegion) -> Bool {
+    var freed = false
     for slot in table.indices {
-      returnWord(table[slot], info, region)
+      if returnWord(table[slot], info, region) { freed = true }
       table[slot] = .none
     }
+    return freed
   }
 
   /// A slab has given its frames back.
   func ended(_ geometry: SlabGeometry, on region: PageRegion) {
     count(.slabsEnded, on: region.node)
-    uncharge(frames: geometry.frames, freeIn: region)
+    uncharge(frames: geometry.frames)
   }
 }

@@ -14,6 +14,8 @@
 //
 // by idleness  at most once in a second the stacks of CPUs are emptied that were used in the second before and not since.
 //
+// What a free does in passing stands at its end, where the stack is short: it needs 2 KiB, and a signal handler has few.
+//
 // What is freed and taken again within 20 ms stays, however much it is: to have its pages faulted in every time would cost more
 // than all the rest.
 
@@ -179,8 +181,12 @@ extension HeapState {
     Int(truncatingIfNeeded: control(.backed).loadRelaxed()) &- committed
   }
 
-  /// Called where frames of `region` were freed: now and then gives some back, at most once in the time that applies, by
-  /// whoever moves the clock on.
+  /// Called where frames of `region` were freed (`nil`: none), when nothing else is left to do: now and then gives some back.
+  func purgeInPassing(_ region: PageRegion?) {
+    if let region { purgeInPassing(region, now: ka_os_milliseconds()) }
+  }
+
+  /// The same, at most once in the time that applies, by whoever moves the clock on.
   func purgeInPassing(_ region: PageRegion, now: UInt64) {
     if !growsByOS { return }
     let clock = control(.purged)

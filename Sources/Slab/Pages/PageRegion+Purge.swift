@@ -110,24 +110,30 @@ extension PageRegion {
   /// Purges those frames of `wanted` that are still free, with one system call for many runs where the kernel can. Returns
   /// how many.
   func purge(_ wanted: RowMasks, of block: Int) -> Int {
-    var taken = wanted
     var released = 0
     var next = 0
-    while next < wanted.count {
-      let start = next
-      var ranges = ka_os_ranges()
-      // A row has 32 runs at most.
-      while next < wanted.count && Int(ranges.count) <= Int(KA_OS_RANGES) - Frames.perRow / 2 {
-        let row = block * Frames.rowsPerBlock + next
-        taken[next] = takeFree(wanted[next], row: row)
-        addRuns(taken[next] & dirtyWord(row).loadRelaxed(), row: row, to: &ranges)
-        next += 1
-      }
-      // SAFETY: this thread owns these frames, and nobody uses them.
-      let done = unsafe ranges.count > 0 && ka_os_purge_ranges(&ranges)
-      for index in start..<next where taken[index] != 0 {
-        released += giveBack(taken[index], row: block * Frames.rowsPerBlock + index, clean: done)
-      }
+    while next < wanted.count { released += purge(wanted, of: block, from: &next) }
+    return released
+  }
+
+  /// The rows from `next` on that one call can serve. Out of line: in the loop its ranges would stand on the stack twice.
+  @inline(never)
+  private func purge(_ wanted: RowMasks, of block: Int, from next: inout Int) -> Int {
+    var taken = wanted
+    var released = 0
+    let start = next
+    var ranges = ka_os_ranges()
+    // A row has 32 runs at most.
+    while next < wanted.count && Int(ranges.count) <= Int(KA_OS_RANGES) - Frames.perRow / 2 {
+      let row = block * Frames.rowsPerBlock + next
+      taken[next] = takeFree(wanted[next], row: row)
+      addRuns(taken[next] & dirtyWord(row).loadRelaxed(), row: row, to: &ranges)
+      next += 1
+    }
+    // SAFETY: this thread owns these frames, and nobody uses them.
+    let done = ranges.count > 0 ? unsafe ka_os_purge_ranges(&ranges) : false
+    for index in start..<next where taken[index] != 0 {
+      released += giveBack(taken[index], row: block * Frames.rowsPerBlock + index, clean: done)
     }
     return released
   }

@@ -156,14 +156,15 @@ extension SlabTable {
     return result
   }
 
-  /// Gives the frames of `batch` back to the operating system with one call; the objects are still taken.
+  /// Gives the frames of `batch` back to the operating system with one call; the objects are still taken. Out of line, for the stack.
+  @inline(never)
   private func purge(_ batch: inout PurgeBatch) {
     var ranges = ka_os_ranges()
     for index in 0..<batch.count {
       pages.addRuns(batch.slabs[index].frames, row: batch.slabs[index].head.rawValue &>> 6, to: &ranges)
     }
     // SAFETY: every object of these frames is this thread's, and nobody uses them.
-    guard unsafe ranges.count > 0 && ka_os_purge_ranges(&ranges) else { return }
+    guard ranges.count > 0, unsafe ka_os_purge_ranges(&ranges) else { return }
     for index in 0..<batch.count {
       // Relaxed: (B) the objects are returned after this.
       let frames = batch.slabs[index].frames

@@ -4,6 +4,7 @@
 //   events.c     the events: barriers that abort restartable sequences, interval timers, forced migrations
 //   park.c       threads that are stopped for good under load
 //   trace.c      ptrace: a victim that is stepped, or run to an instruction, and left there
+//   stack.c      how much of a stack an operation writes to
 //   process.c    fork, exec, waiting with a limit, words that parent and child share
 
 #ifndef CPROOF_H
@@ -132,6 +133,12 @@ bool cp_park(pid_t thread, const uint32_t *_Nonnull inside, bool in_section, int
 /// Threads that were stopped, and the address of the instruction before which each of them was.
 uint32_t cp_parked(void);
 uint64_t cp_parked_at(uint32_t index);
+
+// MARK: Stack
+
+/// Runs an operation in a signal handler that has a stack of its own, with room for so many bytes and the kernel's frame and a guard
+/// page below. Returns how many bytes below the handler's frame were written to; 0 where that is refused.
+size_t cp_on_stack(size_t bytes, void (*_Nonnull operation)(void *_Nullable), void *_Nullable context);
 
 // MARK: Events
 

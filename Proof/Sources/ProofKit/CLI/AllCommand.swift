@@ -49,6 +49,9 @@ struct AllCommand: ParsableCommand {
     try prove("fork", "a child of a process with threads frees what it inherited, allocates, and its heap is sound") {
       try Survival(options: survival, kind: .fork).run()
     }
+    try prove("stack", "an operation has room on a small alternate stack, in a handler") {
+      try StackDepth(options: .parse([])).run()
+    }
     try prove("self-test", "what is broken on purpose is found") { try SelfTest.run() }
     print(summary.text)
     try Verdict.end(failures)

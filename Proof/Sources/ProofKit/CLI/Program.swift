@@ -49,7 +49,8 @@ struct KProof: ParsableCommand {
     abstract: "Puts KAlloc's promises to the test: stopped threads, storms of aborts, signals, fork.",
     subcommands: [
       AllCommand.self, SuspendCommand.self, InterruptCommand.self, ParkCommand.self, StormCommand.self,
-      SignalsCommand.self, ForkCommand.self, SelfTestCommand.self, RunCommand.self, DebuggeeCommand.self,
+      SignalsCommand.self, ForkCommand.self, StackCommand.self, SelfTestCommand.self, RunCommand.self,
+      DebuggeeCommand.self,
     ],
     defaultSubcommand: AllCommand.self)
 }

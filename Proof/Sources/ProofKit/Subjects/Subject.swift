@@ -103,6 +103,8 @@ final class HeapSubject {
 enum Bounds {
   /// Objects in a magazine, at most.
   static let magazine = 256
+  /// Bytes of its caller's stack that an operation writes to, at most.
+  static let stack = 4096
   /// How often the slow path tries an operation that was aborted, before it goes the shared path.
   static let retries = 32
 }

@@ -75,13 +75,13 @@ final class Preparation {
   var heap: Heap { operand.pointee.heap }
   var size: Int { operand.pointee.size }
 
-  init(mode: BindingMode, size: Int, nodes: Int, broken: Breakage) throws {
+  init(_ path: Path, mode: BindingMode, broken: Breakage = .nothing) throws {
     var configuration = HeapConfiguration()
     configuration.mode = mode
-    configuration.windowBytes = Preparation.windowBytes
-    if nodes > 1 { configuration.topology = try .simulated(nodes: nodes) }
+    configuration.windowBytes = path.windowBytes
+    if path.nodes > 1 { configuration.topology = try .simulated(nodes: path.nodes) }
     operand = .allocate(capacity: 1)
-    operand.initialize(to: Operand(heap: try Heap.create(configuration), size: size))
+    operand.initialize(to: Operand(heap: try Heap.create(configuration), size: path.size))
     switch broken {
     case .nothing: break
     case .waits:
@@ -90,7 +90,7 @@ final class Preparation {
       operand.pointee.lock = lock
     case .keepsAside, .handlersKeepAside:
       let aside = UnsafeMutablePointer<UnsafeMutableRawPointer?>.allocate(capacity: 1)
-      aside.initialize(to: heap.allocate(size: size))
+      aside.initialize(to: heap.allocate(size: path.size))
       if broken == .keepsAside { operand.pointee.aside = aside } else { operand.pointee.handlersAside = aside }
     }
     // Another class first: the heap has slabs, and blocks that are in use.

@@ -9,6 +9,7 @@ struct Path {
   /// Bytes of an object; its magazines hold `magazine`.
   var size = 512
   var nodes = 1
+  var windowBytes = Preparation.windowBytes
   /// Pages and runs: bytes that the operation asks for at once.
   var bytes = 0
   /// Whether the operation empties caches: what it has in its hands shows twice in the statistics.
@@ -28,7 +29,7 @@ struct Path {
     operand.pointee.block = operand.pointee.allocate(operand.pointee.size)
   }
 
-  private static let free: @convention(c) (UnsafeMutableRawPointer?) -> Void = { context in
+  static let free: @convention(c) (UnsafeMutableRawPointer?) -> Void = { context in
     let operand = Operand.at(context)
     guard let block = operand.pointee.block else { return }
     operand.pointee.guarded { operand.pointee.heap.deallocate(block, size: operand.pointee.size) }

@@ -1,0 +1,65 @@
+import Foundation
+import Slab
+
+/// Paths on which much happens in passing, one thing below the other. They take time to prepare, so they are measured and not stopped
+/// at each of their instructions.
+extension Path {
+  static var deep: [Path] {
+    [
+      Path(
+        name: "free: purges in passing, drains idle CPUs", windowBytes: 256 << 20,
+        prepare: { preparation in
+          try scatter(preparation)
+          preparation.operand.pointee.size = 3 << 20
+          preparation.operand.pointee.block = preparation.heap.allocate(size: 3 << 20)
+          wait(preparation)
+        }, operate: free),
+      Path(
+        name: "free: flushes, the depot is full, purges in passing", windowBytes: 256 << 20,
+        prepare: { preparation in
+          try preparation.allocate(1600)
+          try scatter(preparation)
+          preparation.free(1400)
+          preparation.free { $0.flushes }
+          preparation.free(31)
+          preparation.operateOnHeld()
+          wait(preparation)
+        }, operate: free),
+      Path(
+        name: "allocate: cuts slabs until slabs are purged", windowBytes: 256 << 20,
+        prepare: { preparation in
+          var objects: [UnsafeMutableRawPointer] = []
+          for _ in 0..<64 << 10 { if let object = preparation.heap.allocate(size: 1024) { objects.append(object) } }
+          for (index, object) in objects.enumerated() where index % 32 != 0 {
+            preparation.heap.deallocate(object, size: 1024)
+          }
+          preparation.heap.drain()
+          // What is cut from here on is counted.
+          _ = preparation.heap.allocate(size: 40 << 20)
+          wait(preparation)
+        }
+      ) { context in
+        let operand = Operand.at(context)
+        for _ in 0..<10_000 { _ = operand.pointee.heap.allocate(size: 3000) }
+      },
+    ]
+  }
+
+  /// Many free pages beside pages that are in use: each of the runs between them is one that a purge gives back.
+  private static func scatter(_ preparation: Preparation) throws {
+    var pages: [UnsafeMutableRawPointer] = []
+    for _ in 0..<12_000 { pages.append(try preparation.heap.allocatePages(order: 0)) }
+    for (index, page) in pages.enumerated() where index % 2 == 0 {
+      page.storeBytes(of: 1, as: UInt8.self)
+      preparation.heap.deallocatePages(page, order: 0)
+    }
+    preparation.heap.drain()
+  }
+
+  /// Until everything that happens now and then is due: a free sees what is free since when, one after a second would act.
+  private static func wait(_ preparation: Preparation) {
+    usleep(50_000)
+    if let block = preparation.heap.allocate(size: 3 << 20) { preparation.heap.deallocate(block, size: 3 << 20) }
+    usleep(1_100_000)
+  }
+}
