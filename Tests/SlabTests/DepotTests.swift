@@ -43,6 +43,46 @@ private final class DepotMemory: @unchecked Sendable {
     #expect(depot.isWhole)
   }
 
+  @Test func `what rests between two looks is the second one's, and nothing else`() throws {
+    let memory = DepotMemory()
+    defer { withExtendedLifetime(memory) {} }
+    let depot = memory.depot
+    for _ in 0..<3 {
+      let magazine = try #require(depot.takeEmpty())
+      magazine.count = 1
+      depot.put(magazine)
+    }
+    #expect(depot.takeRested() == nil)
+    depot.rest()
+    #expect(depot.pointers == 3)
+    // One is taken and put back, one is taken, emptied and filled again: neither has rested.
+    let used = try #require(depot.takeFull())
+    let other = try #require(depot.takeFull())
+    #expect(depot.takeRested()?.slot == 2 && depot.takeRested() == nil)
+    depot.put(used)
+    depot.put(other)
+    #expect(depot.takeRested() == nil && depot.isConsistent)
+    depot.rest()
+    #expect(depot.takeRested()?.slot == 0 && depot.takeRested()?.slot == 1 && depot.takeRested() == nil)
+  }
+
+  @Test func `a mark is only on a full slot, whatever happens`() {
+    var words: [FullSlots] = [FullSlots(bits: 0)]
+    var seen: Set<UInt64> = [0]
+    while let word = words.popLast() {
+      #expect(word.rested & ~word.full == 0)
+      var next = [word.resting(), word.takingRested()?.0].compactMap(\.self)
+      for slot in 0..<4 {
+        let bit = UInt64(1) << UInt64(slot)
+        next.append(FullSlots(bits: word.bits & ~FullSlots.withMark(bit)))
+        if word.full & bit == 0 { next.append(FullSlots(bits: word.bits | bit)) }
+      }
+      for word in next where seen.insert(word.bits).inserted { words.append(word) }
+    }
+    // Each of four slots is empty, full, or full and rested.
+    #expect(seen.count == 81)
+  }
+
   @Test func `a magazine comes back with what was put into it`() throws {
     let memory = DepotMemory()
     defer { withExtendedLifetime(memory) {} }

@@ -166,6 +166,31 @@ import Testing
     }
   }
 
+  @Test func `of idle CPUs return magazines, too, that nobody has taken for as long`() throws {
+    try withHeap { heap in
+      let state = try heap.state().get()
+      guard state.caches else { return }
+      onOneCPU(0) {
+        let info = state.info(StackIndex(SizeClass(holding: 4096)))
+        let depot = state.depot(info, on: NodeIndex(0))
+        let objects = (0..<info.capacity + 4 * info.batch).map { _ in heap.allocate(size: 4096)! }
+        for object in objects { heap.deallocate(object, size: 4096) }
+        let all = depot.pointers
+        #expect(all >= 3 * info.batch)
+        _ = state.drainIdle(for: 1000, now: 5000)
+        // Another one's look in between does not count, and one magazine is used.
+        _ = state.drainIdle(for: 1000, now: 5900)
+        let used = depot.takeFull()!
+        depot.put(used)
+        #expect(depot.pointers == all)
+        _ = state.drainIdle(for: 1000, now: 6000)
+        #expect(depot.pointers == used.count)
+        _ = state.drainIdle(for: 1000, now: 7000)
+        #expect(depot.pointers == 0 && heap.statistics().cachedObjects == 0)
+      }
+    }
+  }
+
   @Test func `return what went back to the system, and frames are zero afterwards`() throws {
     try withHeap { heap in
       let block = try #require(heap.allocate(size: 4 << 20))

@@ -170,12 +170,23 @@ let cacheMutations = [
   Mutation(
     31, "a magazine is taken without acquire: (M)", "Caches/Depot.swift", ["depot-take-put"],
     (
-      "let before = word.fetchAndAcquire(~bit)",
-      "let before = mutant(31) ? word.fetchAndRelaxed(~bit) : word.fetchAndAcquire(~bit)"
+      "let before = word.fetchAndAcquire(~FullSlots.withMark(bit))",
+      "let both = mutant(37) ? bit : FullSlots.withMark(bit)\n"
+        + "      let before = mutant(31) ? word.fetchAndRelaxed(~both) : word.fetchAndAcquire(~both)"
     )),
   Mutation(
     32, "a magazine is taken whoever cleared its bit", "Caches/Depot.swift", ["depot-take-take"],
     ("if before & bit != 0 { return", "if before & bit != 0 || mutant(32) { return")),
+  Mutation(
+    35, "a magazine that rests is taken without acquire: (M)", "Caches/Depot.swift", ["depot-rest"],
+    (
+      "let seen = full.compareExchangeAcquire(found, next.bits)",
+      "let seen =\n        mutant(35) ? full.compareExchangeRelaxed(found, next.bits)\n"
+        + "        : mutant(36) ? { full.storeRelaxed(next.bits); return found }()\n"
+        + "        : full.compareExchangeAcquire(found, next.bits)"
+    )),
+  Mutation(36, "a magazine that rests is taken without looking again", "Caches/Depot.swift", ["depot-rest-take"]),
+  Mutation(37, "who takes a magazine leaves its mark", "Caches/Depot.swift", ["depot-rest-take"]),
   Mutation(
     33, "a magazine is put before its pointers are read", "Caches/HeapState+Refill.swift",
     ["heap-flush-refill", "heap-refill-refill"],

@@ -22,6 +22,27 @@ let tableScenarios: [Scenario] = [
     return world(depot, { empty(depot) }, { empty(depot) })
   },
 
+  Scenario("depot-rest", "a thread puts a magazine, and another one looks twice: what it takes is whole") {
+    let depot = smallDepot(full: 0)
+    return world(
+      depot,
+      {
+        guard let magazine = depot.takeEmpty() else { return }
+        fill(magazine, 1)
+        depot.put(magazine)
+      },
+      {
+        depot.rest()
+        empty(depot.takeRested(), of: depot)
+      })
+  },
+
+  Scenario("depot-rest-take", "the only full magazine has rested; one thread takes it, one looks, one marks") {
+    let depot = smallDepot(full: 1)
+    depot.rest()
+    return world(depot, { empty(depot) }, { empty(depot.takeRested(), of: depot) }, { depot.rest() })
+  },
+
   Scenario("depot-put-put", "two threads fill magazines, and a third empties what it finds") {
     let depot = smallDepot(full: 0)
     func body() {
@@ -103,8 +124,10 @@ private func fill(_ magazine: Depot.Magazine, _ count: Int) {
   magazine.count = count
 }
 
-private func empty(_ depot: Depot) {
-  guard let magazine = depot.takeFull() else { return }
+private func empty(_ depot: Depot) { empty(depot.takeFull(), of: depot) }
+
+private func empty(_ magazine: Depot.Magazine?, of depot: Depot) {
+  guard let magazine else { return }
   expect(magazine.count > 0, "a full magazine is empty")
   for index in 0..<magazine.count {
     expect(

@@ -11,6 +11,17 @@
 // wait, because a slot that somebody owns is skipped. A magazine moves with two locked instructions for N objects.
 // A thread that is killed while it owns a slot takes that one magazine with it.
 //
+// Magazines that nobody comes for go back to the slabs. Looks, a second apart, mark the full slots; taking a slot takes its mark with
+// it, in the same instruction; what is marked at the next look has lain for that second:
+//
+//     full ──rest──▶ full, rested ──takeRested──▶ owned
+//       ▲                 │
+//       └──────── take, put ────
+//
+// The marks are the upper half of the word of full slots, so they cost the others nothing. Both steps of a look are
+// compare-exchanges of that word: a mark is only ever set on a slot that is full, and a magazine is only taken for its mark while it
+// has one. One that fails does because somebody took or put a magazine, or looked.
+//
 // Orderings: (M)  the magazine's words, and the last use of the objects in it, are before the fetch-or (release)
 //                      that puts it; whoever takes it by fetch-and (acquire) is after them.
 //
@@ -34,7 +45,7 @@ struct Depot {
     magazineBytes = info.magazineBytes
   }
 
-  private static var everySlot: UInt64 { Row.mask(StackInfo.depotSlots) }
+  private static var everySlot: UInt64 { FullSlots.every }
 
   /// A magazine that the caller owns: a count and as many pointers.
   @safe
@@ -65,13 +76,13 @@ struct Depot {
   /// Takes the lowest slot whose bit is set. Lock-free: a bit lost to another thread is that thread's advance.
   private func take(_ word: AtomicWord) -> Magazine? {
     // Relaxed: a guess; the fetch-and decides.
-    var found = word.loadRelaxed()
+    var found = FullSlots(bits: word.loadRelaxed()).full
     while found != 0 {
       let bit = found & ~(found &- 1)
       // (M) acquire.
-      let before = word.fetchAndAcquire(~bit)
+      let before = word.fetchAndAcquire(~FullSlots.withMark(bit))
       if before & bit != 0 { return magazine(bit.trailingZeroBitCount) }
-      found = before & ~bit
+      found = FullSlots(bits: before & ~bit).full
     }
     return nil
   }
@@ -86,13 +97,37 @@ struct Depot {
   /// An empty magazine to fill; `nil` where all are full or owned.
   func takeEmpty() -> Magazine? { take(empty) }
 
+  /// A magazine that was full at the last look and that nobody has taken since; `nil`: there is none.
+  func takeRested() -> Magazine? {
+    // Relaxed: a guess; the compare-exchange decides.
+    var found = full.loadRelaxed()
+    while let (next, slot) = FullSlots(bits: found).takingRested() {
+      // (M) acquire.
+      let seen = full.compareExchangeAcquire(found, next.bits)
+      if seen == found { return magazine(slot) }
+      found = seen
+    }
+    return nil
+  }
+
+  /// Marks all that are full, for the next look.
+  func rest() {
+    // Relaxed: marks publish nothing, and what the puts released stays so behind them.
+    var found = full.loadRelaxed()
+    while let next = FullSlots(bits: found).resting() {
+      let seen = full.compareExchangeRelaxed(found, next.bits)
+      if seen == found { return }
+      found = seen
+    }
+  }
+
   /// Gives a magazine back, as full or as empty as its count says.
   func put(_ magazine: Magazine) { put(magazine, magazine.count == 0 ? empty : full) }
 
   /// The pointers in all full magazines: exact when quiescent.
   var pointers: Int {
     // (M) acquire: the counts of the magazines that are full now.
-    var rest = full.loadAcquire()
+    var rest = FullSlots(bits: full.loadAcquire()).full
     var sum = 0
     while rest != 0 {
       sum &+= magazine(rest.trailingZeroBitCount).count
@@ -105,5 +140,5 @@ struct Depot {
   var isConsistent: Bool { full.loadRelaxed() & empty.loadRelaxed() == 0 }
 
   /// Whether no slot is owned by anybody, as it must be when quiescent.
-  var isWhole: Bool { full.loadRelaxed() ^ empty.loadRelaxed() == Depot.everySlot }
+  var isWhole: Bool { FullSlots(bits: full.loadRelaxed()).full ^ empty.loadRelaxed() == Depot.everySlot }
 }

@@ -33,14 +33,16 @@ extension HeapState {
     finish(used, drain)
   }
 
-  /// The same for those regions in which nothing has moved for `milliseconds`; 0: since the last look. O(regions looked at).
+  /// The same for those regions in which nothing has moved for `milliseconds`; 0: since the last look. Then the magazines of depots
+  /// that nobody has taken for as long, `magazines` at most. O(regions looked at + depots + what is returned).
   ///
   /// - Returns: whether nothing has moved in any of them. Where there are more than `idleLooks`, a call looks at so many, and
   ///   the next one that comes a second later at others.
-  func drainIdle(for milliseconds: UInt64, now: UInt64) -> Bool {
+  func drainIdle(for milliseconds: UInt64, now: UInt64, magazines: Int = .max) -> Bool {
     if mode == .shared { return true }
     let used = regionsUsed
     if used == 0 { return true }
+    spillRested(for: milliseconds, now: now, upTo: magazines)
     let drain = control(.drains).fetchAddRelaxed(1) &+ 1
     let looks = min(used, HeapState.idleLooks)
     let first = used == looks ? 0 : Int(truncatingIfNeeded: now / 1000) &* looks % used
@@ -60,6 +62,32 @@ extension HeapState {
     }
     if stopped { finish(used, drain) }
     return still
+  }
+
+  /// Returns what rests in magazines to slabs and rows. A look that comes sooner than `milliseconds` after the last one, whoever's, is
+  /// none: it would shorten the time.
+  private func spillRested(for milliseconds: UInt64, now: UInt64, upTo limit: Int) {
+    let clock = control(.rested)
+    // Relaxed: a clock, which publishes nothing. Who moves it on looks.
+    let last = clock.loadRelaxed()
+    if Int64(bitPattern: now &- last) < Int64(bitPattern: milliseconds) { return }
+    if clock.compareExchangeRelaxed(last, now) != last { return }
+    var left = limit
+    for node in 0..<nodeCount {
+      for stack in 0..<StackIndex.withDepot {
+        let info = info(StackIndex(rawValue: stack))
+        let depot = depot(info, on: NodeIndex(node))
+        // As many as there can be: others may look as fast.
+        for _ in 0..<min(StackInfo.depotSlots, left) {
+          guard let magazine = depot.takeRested() else { break }
+          _ = unsafe giveBack(info, magazine.pointers, count: magazine.count)
+          magazine.count = 0
+          depot.put(magazine)
+          left &-= 1
+        }
+        depot.rest()
+      }
+    }
   }
 
   /// How many regions a call looks at: 5376 words.

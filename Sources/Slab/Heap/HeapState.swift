@@ -84,6 +84,8 @@ struct HeapState: Sendable {
     case purged
     /// Milliseconds of the last look for idle CPUs that happened by itself.
     case looked
+    /// Milliseconds of the last look for magazines that rest.
+    case rested
     /// Drains begun; the number of each.
     case drains
     /// One more than the highest region that was ever opened.
@@ -94,7 +96,7 @@ struct HeapState: Sendable {
     case cut
   }
 
-  static let controlWords = 10
+  static let controlWords = 11
 
   @inline(__always)
   func control(_ control: Control) -> AtomicWord { unsafe record.pointee.control[control.rawValue &* 8] }
