@@ -62,7 +62,7 @@ static void keys_end(void) {
   }
 }
 
-// With KALLOC_BACKGROUND=1: a program that rests gets rid of what it does not use, and so does its child.
+// A program gets rid of what it does not use: with KALLOC_BACKGROUND=1 one that rests, and its child; without, one that goes on.
 static long resident(void) {
   long size = 0, pages = 0;
   FILE *file = fopen("/proc/self/statm", "r");
@@ -70,7 +70,7 @@ static long resident(void) {
   fclose(file);
   return pages / 256;
 }
-static void rest(void) {
+static void rest(size_t goes_on) {
   enum { count = 100000 };
   static void *blocks[count];
   for (int i = 0; i < count; i++) memset(blocks[i] = malloc(1000), 1, 1000);
@@ -78,14 +78,16 @@ static void rest(void) {
   for (int i = 0; i < count; i++) free(blocks[i]);
   for (int wait = 0; resident() > 20; wait++) {
     CHECK(wait < 600);
+    if (goes_on) free(OPAQUE(malloc(goes_on)));
     usleep(50000);
   }
 }
+static void ages(void) { rest(3 << 20); }
 static void background(void) {
-  rest();
+  rest(0);
   int status = -1;
   const pid_t child = fork();
-  if (child == 0) rest(), _exit(0);
+  if (child == 0) rest(0), _exit(0);
   CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
 }
 
@@ -235,7 +237,7 @@ static void hands_over(void) {
 int main(int count, char **words) {
   CHECK(count == 2);
   static const struct { const char *name; void (*test)(void); } tests[] = {
-      {"threads-10000", threads_10000}, {"keys", keys_end}, {"background", background}, {"signals", signals},
+      {"threads-10000", threads_10000}, {"keys", keys_end}, {"background", background}, {"ages", ages}, {"signals", signals},
       {"alternate-stacks", alternate_stacks}, {"phases", phases}, {"address-space", address_space}, {"exhausted", exhausted}, {"plugins", plugins}, {"exits", exits}, {"hands-over", hands_over}};
   for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
     if (!strcmp(words[1], tests[i].name)) {

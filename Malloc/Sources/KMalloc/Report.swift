@@ -89,13 +89,16 @@ enum Report {
       text.write("kalloc: blocks still allocated by process ")
       text.write(Int(km_process()))
       text.write("\n")
+      // Large blocks come one by one, in the order of their addresses: equal neighbours are one line.
+      var last = (size: 0, count: 0)
       Heap.global.forEachLiveSize { size, count in
-        text.write("  ")
-        text.write(count)
-        text.write(" of ")
-        text.write(size)
-        text.write(" bytes\n")
+        if size != last.size {
+          text.line(last)
+          last = (size, 0)
+        }
+        last.count += count
       }
+      text.line(last)
     }
   }
 
@@ -110,6 +113,15 @@ enum Report {
 }
 
 extension Text {
+  fileprivate mutating func line(_ blocks: (size: Int, count: Int)) {
+    if blocks.count == 0 { return }
+    write("  ")
+    write(blocks.count)
+    write(" of ")
+    write(blocks.size)
+    write(" bytes\n")
+  }
+
   fileprivate mutating func element(_ start: StaticString, count: Int? = nil, size: Int) {
     write(start)
     if let count {
