@@ -68,6 +68,12 @@ bool ka_os_commit(void *address, size_t bytes) {
   return ka_syscall3(SYS_mprotect, (long)address, (long)bytes, PROT_READ | PROT_WRITE) == 0;
 }
 
+bool ka_os_read_only(void *address, size_t bytes) {
+  return ka_syscall3(SYS_mprotect, (long)address, (long)bytes, PROT_READ) == 0;
+}
+
+bool ka_os_writable(void *address, size_t bytes) { return ka_os_commit(address, bytes); }
+
 bool ka_os_purge(void *address, size_t bytes) {
   return ka_syscall3(SYS_madvise, (long)address, (long)bytes, MADV_DONTNEED) == 0;
 }
@@ -181,6 +187,8 @@ void ka_os_abort(void) { __builtin_trap(); }
 void *ka_os_reserve(size_t bytes, size_t alignment) { return NULL; }
 void *ka_os_map(size_t bytes, size_t alignment) { return NULL; }
 bool ka_os_commit(void *address, size_t bytes) { return false; }
+bool ka_os_read_only(void *address, size_t bytes) { return false; }
+bool ka_os_writable(void *address, size_t bytes) { return false; }
 bool ka_os_purge(void *address, size_t bytes) { return false; }
 bool ka_os_purge_ranges(const ka_os_ranges *list) { return false; }
 void ka_os_unmap(void *address, size_t bytes) {}

@@ -86,6 +86,12 @@ func osCommit(_ address: UnsafeMutableRawPointer, _ bytes: Int) -> Bool {
   return true
 }
 
+@_cdecl("ka_os_read_only")
+func osReadOnly(_ address: UnsafeMutableRawPointer, _ bytes: Int) -> Bool { true }
+
+@_cdecl("ka_os_writable")
+func osWritable(_ address: UnsafeMutableRawPointer, _ bytes: Int) -> Bool { true }
+
 @_cdecl("ka_os_purge")
 func osPurge(_ address: UnsafeMutableRawPointer, _ bytes: Int) -> Bool {
   if !isRunning { return true }

@@ -184,12 +184,10 @@ extension HeapState {
   ) -> Result<PageRegion, AllocError> {
     let made = unsafe PageRegion.make(base: base, bytes: bytes, node: node, backing: .reserved)
     guard case .success(let region) = made else { return made }
-    let bytes = SlabTable.bytes(frames: region.blocks * Frames.perBlock)
-    guard let memory = unsafe ka_os_map(bytes, Int(KA_OS_PAGE_BYTES)) else {
+    guard let memory = unsafe SlabTable.map(frames: region.blocks * Frames.perBlock) else {
       region.destroy()
       return .failure(.outOfMemory)
     }
-    unsafe ka_os_no_huge_pages(memory, bytes)
     _ = unsafe SlabTable.make(region, in: memory, classes: record.pointee.infos, mapped: true)
     return .success(region)
   }

@@ -32,7 +32,9 @@ extension PageRegion {
 
     let memory = usable(firstBlock).lowerBound..<usable(endBlock - 1).upperBound
     // SAFETY: usable frames of a reservation that is the region's; only this thread has their blocks.
-    guard unsafe ka_os_commit(address(of: FrameIndex(memory.lowerBound)), memory.count << frameShift) else {
+    guard unsafe ka_os_commit(address(of: FrameIndex(memory.lowerBound)), memory.count << frameShift),
+      openCompanions(firstBlock..<endBlock)
+    else {
       for block in firstBlock..<endBlock {
         blockWord(block).storeRelease(BlockWord.absent.bits)  // (B)
       }
@@ -42,6 +44,11 @@ extension PageRegion {
     raiseHigh(to: endBlock)
     for block in firstBlock..<endBlock { publish(block, taking: range) }
     return .grown(upTo: Swift.min(range.upperBound, endBlock * Frames.perBlock))
+  }
+
+  private func openCompanions(_ blocks: Range<Int>) -> Bool {
+    let all = companions
+    return all.0.open(blocks) && all.1.open(blocks) && all.2.open(blocks)
   }
 
   /// Turns a growing block present, with the frames of `range` taken.

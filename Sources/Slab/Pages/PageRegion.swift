@@ -104,6 +104,24 @@ struct RegionHeader {
   var mapping: UInt
   var mappingBytes: Int
   var attachment: UInt
+  var companions = (Companion(), Companion(), Companion())
+}
+
+/// An array of the layer above, with so many bytes for each block. In a reserved region it is written only where the block is present, and
+/// cannot be written before: what a program could touch of its address space without having asked for it is small.
+struct Companion {
+  var base: UInt = 0
+  var bytesPerBlock = 0
+
+  /// Makes the part of `blocks` writable, with what else lies on its pages; false: refused.
+  func open(_ blocks: Range<Int>) -> Bool {
+    if bytesPerBlock == 0 { return true }
+    let mask = UInt(KA_OS_PAGE_BYTES) - 1
+    let start = (base &+ UInt(blocks.lowerBound &* bytesPerBlock)) & ~mask
+    let end = (base &+ UInt(blocks.upperBound &* bytesPerBlock) &+ mask) & ~mask
+    // SAFETY: pages of the array, which is the layer's above and stays mapped as long as the region.
+    return unsafe ka_os_writable(UnsafeMutableRawPointer(bitPattern: start).unsafelyUnwrapped, Int(end &- start))
+  }
 }
 
 extension PageRegion {
@@ -131,6 +149,12 @@ extension PageRegion {
   public var attachment: UnsafeMutableRawPointer? {
     get { unsafe UnsafeMutableRawPointer(bitPattern: header.pointee.attachment) }
     nonmutating set { unsafe header.pointee.attachment = UInt(bitPattern: newValue) }
+  }
+
+  /// What the layer above may set with its attachment.
+  var companions: (Companion, Companion, Companion) {
+    get { unsafe header.pointee.companions }
+    nonmutating set { unsafe header.pointee.companions = newValue }
   }
 
   /// Whether `address` lies in a usable frame.

@@ -10,7 +10,8 @@
 // The second half of a slab's bits, which only the smallest class needs for itself, holds its labels: 1 = the object answers to
 // a smaller size (Heap+Relabel.swift). A large run has one, in the middle of its head's bits.
 //
-// A bit for each 16 bytes, the smallest object, is room for every class. Untouched metadata is never backed by memory.
+// A bit for each 16 bytes, the smallest object, is room for every class. Untouched metadata is never backed by memory; in a reserved
+// region what belongs to absent blocks cannot be written (`Companion`), so that `mlockall` leaves it alone, too.
 //
 // Which slabs have free objects is a set of hints in three levels, because a tree of set bits can lose a member
 // anywhere in its middle, where a linked list of slabs could not without an ABA:
@@ -142,6 +143,23 @@ struct SlabTable: Sendable {
     }
   }
 
+  /// Memory for the table of a reserved region, of which the parts that have something for each frame can only be read: they become
+  /// writable as the region grows. `nil`: refused.
+  static func map(frames: Int) -> UnsafeMutableRawPointer? {
+    let parts = Parts(frames: frames)
+    guard let memory = unsafe ka_os_reserve(parts.end, Int(KA_OS_PAGE_BYTES)) else { return nil }
+    let owners = UInt(bitPattern: memory) + UInt(parts.owners)
+    let classes = Companion(base: owners - UInt(KA_CLASSES_BYTES), bytesPerBlock: Int(KA_CLASSES_BYTES))
+    let front = Companion(base: UInt(bitPattern: memory), bytesPerBlock: parts.words)
+    // SAFETY: the mapping is this function's until it returns it.
+    guard unsafe ka_os_read_only(memory, parts.end), front.open(0..<1), classes.open(0..<1) else {
+      unsafe ka_os_unmap(memory, parts.end)
+      return nil
+    }
+    unsafe ka_os_no_huge_pages(memory, parts.end)
+    return unsafe memory
+  }
+
   /// Makes the table of `pages` in `memory`, which is zeroed and holds `bytes(frames:)`, and attaches it.
   ///
   /// > Safety: `memory` is the table's alone, and stays, or was mapped for it; `classes` outlives it; the region is not published yet.
@@ -164,6 +182,14 @@ struct SlabTable: Sendable {
     for index in 0..<SizeClass.count { unsafe table[index + 1] = classes[index].slab.entry }
     for index in 0..<RunClass.count {
       unsafe table[StackIndex(RunClass(index: index)).rawValue + 1] = RunClass(index: index).entry
+    }
+    if mapped {
+      let start = UInt(bitPattern: memory)
+      pages.companions = (
+        Companion(base: start + UInt(parts.words), bytesPerBlock: Frames.perBlock * 8),
+        Companion(base: start + UInt(parts.bits), bytesPerBlock: Frames.perBlock * SlabTable.bitWordsPerFrame * 8),
+        Companion(base: start + UInt(parts.owners), bytesPerBlock: Frames.perBlock)
+      )
     }
     return SlabTable(of: pages)
   }
