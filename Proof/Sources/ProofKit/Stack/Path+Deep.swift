@@ -1,7 +1,7 @@
 import Foundation
 import Slab
 
-/// Paths on which much happens in passing, one thing below the other. They take time to prepare, so they are measured and not stopped
+/// Paths that go deep: what happens in passing, one thing below the other, and a flush to another node. They take time to prepare, so they are measured and not stopped
 /// at each of their instructions.
 extension Path {
   static var deep: [Path] {
@@ -24,6 +24,19 @@ extension Path {
           preparation.free(31)
           preparation.operateOnHeld()
           wait(preparation)
+        }, operate: free),
+      Path(
+        name: "free: of two nodes, flushes", nodes: 2,
+        prepare: { preparation in
+          // More of the other node's than an outgoing stack holds.
+          var blocks: [UnsafeMutableRawPointer] = []
+          for _ in 0..<33 {
+            let block = try preparation.heap.allocate(
+              size: preparation.size, alignment: 16, flags: [.kernel, .thisNode], node: NodeIndex(1))
+            blocks.append(block.baseAddress!)
+          }
+          for block in blocks.dropLast() { preparation.heap.deallocate(block, size: preparation.size) }
+          preparation.operand.pointee.block = blocks.last
         }, operate: free),
       Path(
         name: "allocate: cuts slabs until slabs are purged", windowBytes: 256 << 20,
