@@ -3,8 +3,9 @@
 //     │ size bytes of the program's │ a page of canary bytes at most │ room │ seal │ a page that cannot be touched │
 //
 // Up to 512 KiB sizes are rounded to four for each doubling, and two freed blocks of each are kept, zeroed and with that page as it is,
-// for the next of that size: to change a page's protection costs thousands of times what an allocation does. Larger ones give their
-// pages back when they are freed.
+// for the next of that size: to change a page's protection costs thousands of times what an allocation does. Larger ones are zeroed,
+// above 16 MiB by giving their pages back: that makes every CPU that runs the process flush its addresses, which costs more than to
+// write less than this.
 //
 // Each such page costs the process two of the mappings that the kernel allows it, 65530 usually: at most 16384 blocks have one, the
 // others only their canaries. The seal says which.
@@ -56,6 +57,8 @@
     /// With the page behind it.
     private static let largestKept = 512 << 10
 
+    private static let largestZeroed = 16 << 20
+
     /// One of the two words of such a room.
     private static func kept(_ room: Int) -> AtomicWord {
       let length = room + guardBytes
@@ -74,7 +77,7 @@
     static func freeLarge(_ block: UnsafeMutableRawPointer, _ room: Int, _ call: Call) {
       let isGuarded = unsafe mark(block, room) == 0
       let keeps = room + guardBytes <= largestKept && room == roundedLarge(room)
-      if room > largestKept {
+      if room > largestZeroed {
         unsafe km_discard(block, room)
       } else {
         unsafe block.initializeMemory(as: UInt8.self, repeating: 0, count: room - seal)
