@@ -49,7 +49,7 @@ struct KBench: ParsableCommand {
     if list { return all.forEach { print("\($0.family)  \($0.name)") } }
     let plan = try chosen(all)
     missing.forEach { note($0) }
-    if Replay.traces.isEmpty, families.isEmpty || families.contains("replay") {
+    if Replay.traces.isEmpty, families.isEmpty || families.contains(where: Replay.families.contains) {
       note("the traces are left out: 'swift build --package-path Stress -c release' builds what replays them")
     }
 
@@ -76,8 +76,8 @@ struct KBench: ParsableCommand {
   private var time: Int { milliseconds ?? (quick ? 25 : 50) }
 
   private func chosen(_ all: [PlannedWorkload]) throws -> [PlannedWorkload] {
-    // What these two run may not be here.
-    let known = Set(all.map(\.family) + ["replay", "programs"])
+    // What these run may not be here.
+    let known = Set(all.map(\.family) + Replay.families + ["programs"])
     for family in families where !known.contains(family) {
       throw ValidationError("There is no family '\(family)'; --list names them.")
     }

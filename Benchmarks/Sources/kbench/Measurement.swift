@@ -96,7 +96,9 @@ struct Measurements {
         return zip(own.values, base.values).map { max($0 - $1, 1 / 256) }
       }
     }
-    addMean("replay", "replay-all", of: "time", in: ["replay"], unit: "ms")
+    for family in Replay.families {
+      addMean(family, "\(family)-all", of: "time", in: [family], unit: "ms")
+    }
     addMean("concurrent", "one-and-many-threads-all", of: "", in: ["micro", "concurrent"], unit: "")
     addMean("programs", "program-all", of: "time", in: ["programs"], unit: "ms")
     addMean("programs", "program-all", of: "CPU time", in: ["programs"], unit: "ms")

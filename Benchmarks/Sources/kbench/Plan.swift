@@ -24,7 +24,8 @@ struct PlannedWorkload {
 
   func subject(_ contender: Contender) throws -> Subject {
     switch family {
-    case "replay": Replay(contender: contender)
+    case Replay.family: Replay(allocator: contender == .inlined ? "kalloc" : "system", library: contender.library)
+    case Replay.emptyFamily: Replay(allocator: "planned", library: nil)
     case "programs": try RealProgram(contender)
     default: try Worker(contender)
     }
@@ -51,8 +52,12 @@ struct PlannedWorkload {
     return all
       + Replay.traces.map { trace in
         PlannedWorkload(
-          family: "replay", name: "replay-\(trace)", figures: [Figure("time:ms"), Figure("peak above the start:MiB")],
-          isFresh: true, contenders: replaying)
+          family: Replay.family, name: "replay-\(trace)", figures: Replay.figures, isFresh: true, contenders: replaying)
+      }
+      + Replay.traces.map { trace in
+        PlannedWorkload(
+          family: Replay.emptyFamily, name: "empty-replay-\(trace)", figures: Replay.figures, isFresh: true,
+          contenders: contenders.filter { $0 == .inlined })
       }
       + RealProgram.names.map { name in
         PlannedWorkload(

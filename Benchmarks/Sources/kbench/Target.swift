@@ -48,6 +48,9 @@ struct Target {
       measure: "replayed traces, geometric mean of time", workload: "replay-all",
       figure: "geometric mean of time", contender: .inlined, atMost: 0.85),
     Target(
+      measure: "replayed traces, to replays without an allocator", workload: "replay-all",
+      figure: "geometric mean of time", contender: .inlined, yardstick: "empty-replay-all", atMost: 1.25),
+    Target(
       measure: "libkalloc.so: all micro and concurrent rows, geometric mean", workload: "one-and-many-threads-all",
       figure: "geometric mean of time", contender: .preloaded, atMost: 0.9),
     Target(
@@ -63,7 +66,8 @@ struct Target {
 
   /// The workloads that the targets are about, but for the means over whole families.
   static func needs(_ workload: PlannedWorkload) -> Bool {
-    workload.family == "replay" || all.contains { $0.workload == workload.name || $0.yardstick == workload.name }
+    Replay.families.contains(workload.family)
+      || all.contains { $0.workload == workload.name || $0.yardstick == workload.name }
   }
 
   /// What came of it; `nil` where it was not measured.

@@ -64,7 +64,15 @@ final class Worker: Subject {
 
 /// Replays of a recorded program, each in a process of its own, by the stress tests' `kstress replay`.
 struct Replay: Subject {
-  let contender: Contender
+  static let family = "replay"
+  /// Replays without an allocator: each block's place is known beforehand. What no allocator can be much below.
+  static let emptyFamily = "empty-replay"
+  static let families = [family, emptyFamily]
+  static let figures = [Figure("time:ms"), Figure("peak above the start:MiB")]
+
+  /// As `kstress replay --on` calls it.
+  let allocator: String
+  let library: String?
 
   static var program: URL { Program.root.appendingPathComponent("Stress/.build/release/kstress") }
   private static var folder: URL { Program.root.appendingPathComponent("Stress/Traces") }
@@ -81,10 +89,10 @@ struct Replay: Subject {
   }
 
   func run(_ workload: PlannedWorkload, milliseconds: Int) throws -> [Double] {
-    let file = Self.folder.appendingPathComponent(workload.name.dropFirst("replay-".count) + ".katrace").path
-    let allocator = contender == .inlined ? "kalloc" : "system"
+    let trace = workload.name.dropFirst(workload.family.count + 1)
+    let file = Self.folder.appendingPathComponent(trace + ".katrace").path
     let output = try Program.output(
-      Self.program, ["replay", "--child", "--on", allocator, "--", file], preloading: contender.library)
+      Self.program, ["replay", "--child", "--on", allocator, "--", file], preloading: library)
     let result = try JSONDecoder().decode(Result.self, from: output)
     return [result.nanoseconds, result.peakBytes / 1_048_576]
   }

@@ -11,7 +11,7 @@ struct ReplayCommand: ParsableCommand {
   @Option(help: "Rounds on each allocator.") var rounds = 3
   @Flag(help: "All events on one thread, in recorded order.") var serial = false
   @Option(help: "Binding mode of the caches: rseq, thread or shared.") var mode: String?
-  @Option(help: "Only this allocator: kalloc or system.") var on: String?
+  @Option(help: "Only this one: kalloc, system, or planned: places known beforehand, no allocator.") var on: String?
   @Option(help: "Write the results as JSON to this file, too.") var json: String?
   @Flag(help: .hidden) var child = false
 
@@ -20,8 +20,8 @@ struct ReplayCommand: ParsableCommand {
     if let mode, !["rseq", "thread", "shared"].contains(mode) {
       throw Exit.badArgument("--mode takes rseq, thread or shared, not '\(mode)'")
     }
-    if let on, !AllocatorName.replayed.contains(where: { $0.rawValue == on }) {
-      throw Exit.badArgument("--on takes \(AllocatorName.list(AllocatorName.replayed)), not '\(on)'")
+    if let on, on != Self.planned, !AllocatorName.replayed.contains(where: { $0.rawValue == on }) {
+      throw Exit.badArgument("--on takes \(AllocatorName.list(AllocatorName.replayed)) or \(Self.planned), not '\(on)'")
     }
     if child { return try runChild() }
     if let json { try Output.checkWritable(json) }
@@ -63,12 +63,20 @@ struct ReplayCommand: ParsableCommand {
   private func runChild() throws {
     cs_end_with_parent()
     let trace = try Self.load(traces[0])
-    guard let name = AllocatorName(rawValue: on ?? "") else { throw Exit.badArgument("--child needs --on") }
-    var options = RunOptions()
-    options.mixesForms = false
-    let result = try name.open(options, for: ReplayUse(trace: trace, serial: serial))
+    let result = try Self.measure(trace, on: on ?? "", serial: serial)
     FileHandle.standardOutput.write(try JSONEncoder().encode(result))
     if result.failure != nil { throw Exit(status: 1) }
+  }
+
+  /// What `--on` calls a replay without an allocator.
+  private static let planned = "planned"
+
+  private static func measure(_ trace: Trace, on name: String, serial: Bool) throws -> ReplayResult {
+    if name == planned { return ReplayChild.measure(trace, on: PlannedPlaces(trace), serial: serial) }
+    guard let name = AllocatorName(rawValue: name) else { throw Exit.badArgument("--child needs --on") }
+    var options = RunOptions()
+    options.mixesForms = false
+    return try name.open(options, for: ReplayUse(trace: trace, serial: serial))
   }
 
   private var command: String {

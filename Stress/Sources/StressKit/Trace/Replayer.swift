@@ -92,7 +92,7 @@ struct Replayer<Tested: AllocatorUnderTest>: Sendable {
       let size = max(1, event.size)
       let alignment = 1 << Int(event.alignmentShift)
       let zeroed = event.operation == .allocateZeroed
-      guard let memory = allocator.allocate(size: size, alignment: alignment, zeroed: zeroed) else {
+      guard let memory = allocator.place(of: event.block, size: size, alignment: alignment, zeroed: zeroed) else {
         return wrong.set("event \(index): \(size) bytes, alignment \(alignment), refused")
       }
       publish(memory, event.block, size, event.alignmentShift)
@@ -104,7 +104,8 @@ struct Replayer<Tested: AllocatorUnderTest>: Sendable {
       check(old, event.previous, oldSize, index)
       addresses[Int(event.previous)] = 0
       guard
-        let resized = allocator.reallocate(old, size: oldSize, alignment: 1 << Int(shift), newSize: size)
+        let resized = allocator.move(
+          old, to: event.block, size: oldSize, alignment: 1 << Int(shift), newSize: size)
       else { return wrong.set("event \(index): from \(oldSize) to \(size) bytes, refused") }
       if min(size, oldSize) >= 8 { check(resized.address, event.previous, min(size, oldSize), index) }
       publish(resized.address, event.block, resized.size, shift)
