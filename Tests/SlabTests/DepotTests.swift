@@ -18,7 +18,9 @@ private final class DepotMemory: @unchecked Sendable {
     let bytes = info.magazineBytes * StackInfo.depotSlots
     magazines = .allocate(byteCount: bytes, alignment: 8)
     magazines.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
-    depot = Depot(full: AtomicWord(words), empty: AtomicWord(words + 1), magazines: magazines, info: info)
+    depot = Depot(
+      full: AtomicWord(words), empty: AtomicWord(words + 1), first: magazines, others: magazines + info.magazineBytes,
+      info: info)
     depot.initialise()
   }
 

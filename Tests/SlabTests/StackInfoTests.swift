@@ -30,11 +30,12 @@ import Testing
     }
   }
 
-  @Test func `magazines follow each other in the depots`() {
+  @Test func `magazines follow each other, the first of each stack before all others`() {
     var end = 0
     for info in Self.all {
-      #expect(info.depotOffset == end)
-      if info.stack.runClass == nil { end += info.magazineBytes * StackInfo.depotSlots }
+      #expect(info.magazinesBefore == end)
+      if info.stack.runClass == nil { end += info.magazineBytes }
+      #expect(info.magazinesThrough == end)
     }
   }
 

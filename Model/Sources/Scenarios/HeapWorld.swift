@@ -141,11 +141,9 @@ struct SmallHeap {
         names[depots + UInt(other * 16)] = "depot \(node) full\(which)"
         names[depots + UInt(other * 16 + 8)] = "depot \(node) empty\(which)"
       }
-      let magazines =
-        UInt(bitPattern: state.record.pointee.magazines)
-        + UInt(node * state.record.pointee.magazineBytes + stack.depotOffset)
+      let depot = state.depot(stack, on: NodeIndex(node))
       for slot in 0..<StackInfo.depotSlots {
-        names[magazines + UInt(slot * stack.magazineBytes)] = "magazine \(node)[\(slot)] count"
+        names[UInt(bitPattern: depot.magazine(slot).words)] = "magazine \(node)[\(slot)] count"
       }
     }
     let control: [(HeapState.Control, String)] = [

@@ -110,7 +110,9 @@ private func smallDepot(full: Int) -> Depot {
   let words = arena(bytes: 64).assumingMemoryBound(to: UInt64.self)
   let magazines = arena(bytes: info.magazineBytes * StackInfo.depotSlots)
   words[1] = 3
-  let depot = Depot(full: AtomicWord(words), empty: AtomicWord(words + 1), magazines: magazines, info: info)
+  let depot = Depot(
+    full: AtomicWord(words), empty: AtomicWord(words + 1), first: magazines, others: magazines + info.magazineBytes,
+    info: info)
   for _ in 0..<full {
     let magazine = depot.takeEmpty()!
     fill(magazine, 1)

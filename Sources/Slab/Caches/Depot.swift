@@ -33,15 +33,21 @@
 struct Depot {
   private let full: AtomicWord
   private let empty: AtomicWord
-  nonisolated(unsafe) private let magazines: UnsafeMutableRawPointer
+  nonisolated(unsafe) private let first: UnsafeMutableRawPointer
+  nonisolated(unsafe) private let others: UnsafeMutableRawPointer
   private let magazineBytes: Int
 
-  /// > Safety: `words` are this depot's two, `magazines` has `StackInfo.depotSlots` magazines of `info`.
+  /// > Safety: `full` and `empty` are this depot's words; `first` has room for one magazine of `info`, `others` for the rest of
+  /// > `StackInfo.depotSlots`.
   @unsafe
-  init(full: AtomicWord, empty: AtomicWord, magazines: UnsafeMutableRawPointer, info: StackInfo) {
+  init(
+    full: AtomicWord, empty: AtomicWord, first: UnsafeMutableRawPointer, others: UnsafeMutableRawPointer,
+    info: StackInfo
+  ) {
     self.full = full
     self.empty = empty
-    unsafe self.magazines = magazines
+    unsafe self.first = first
+    unsafe self.others = others
     magazineBytes = info.magazineBytes
   }
 
@@ -51,7 +57,7 @@ struct Depot {
   @safe
   struct Magazine {
     let slot: Int
-    nonisolated(unsafe) fileprivate let words: UnsafeMutablePointer<UInt64>
+    nonisolated(unsafe) let words: UnsafeMutablePointer<UInt64>
 
     var count: Int {
       // Relaxed: the owner's alone, but for statistics, which may read an old one.
@@ -68,9 +74,9 @@ struct Depot {
     empty.storeRelaxed(Depot.everySlot)
   }
 
-  private func magazine(_ slot: Int) -> Magazine {
-    unsafe Magazine(
-      slot: slot, words: (magazines + slot &* magazineBytes).assumingMemoryBound(to: UInt64.self))
+  func magazine(_ slot: Int) -> Magazine {
+    let place = unsafe slot == 0 ? first : others + (slot &- 1) &* magazineBytes
+    return unsafe Magazine(slot: slot, words: place.assumingMemoryBound(to: UInt64.self))
   }
 
   /// Takes the lowest slot whose bit is set. Lock-free: a bit lost to another thread is that thread's advance.

@@ -45,14 +45,17 @@ struct StackInfo {
   let batch: Int
   /// The byte in a CPU region at which the array begins.
   let arrayOffset: Int
-  /// The byte in a node's depots at which this stack's magazines begin.
-  let depotOffset: Int
+  /// The bytes of one magazine each of the stacks before this one that have a depot: its place among the first magazines, which
+  /// lie side by side, and, times the others' number, that of its others behind them. A small program touches a few pages so, and
+  /// not one for each class.
+  let magazinesBefore: Int
 
   /// The pointers that the array holds: loaded and previous magazine in one, so that at least N operations lie between
   /// two visits to the depot (Bonwick and Adams, "Magazines and Vmem", 2001). Of objects up to a cache line, which cost
   /// little and of which programs have most, four magazines: a thousand may come and go without a visit. Of larger ones
   /// 64, in 512 KiB: what a program has of one class at a time.
-  /// Large blocks are few: 512 KiB of each length, 8 at most, and one at least.
+  /// Large blocks are few: 512 KiB of each length, 2 at most, and one at least: what lies there is
+  /// missing to other lengths, and pages for them that were never touched cost more than a claim.
   var capacity: Int {
     let few = min(StackInfo.largeStackBytes / objectBytes, StackInfo.largeStackCount)
     if stack.runClass != nil { return min(max(few, 1), StackInfo.runStackCount) }
@@ -67,7 +70,7 @@ struct StackInfo {
   static let largeMagazineBytes = 65536
   static let largeStackCount = 64
   static let largeStackBytes = 524_288
-  static let runStackCount = 8
+  static let runStackCount = 2
   /// Bytes of pages in a magazine: a page that goes back to its row costs several locked instructions, so few should.
   static let pageMagazineBytes = 1_048_576
   static let minimumBatch = 2
@@ -80,8 +83,8 @@ struct StackInfo {
   /// A magazine in the depot: the count, then the pointers.
   var magazineBytes: Int { (1 &+ batch) &* 8 }
 
-  /// The bytes of this stack's depot.
-  var depotBytes: Int { stack.hasDepot ? magazineBytes * StackInfo.depotSlots : 0 }
+  /// The bytes of one magazine each of the stacks up to this one.
+  var magazinesThrough: Int { magazinesBefore + (stack.hasDepot ? magazineBytes : 0) }
 
   /// N for objects of so many bytes, of which a magazine should have at most `limit`.
   private static func batch(_ bytes: Int, limit: Int) -> Int {
@@ -105,10 +108,10 @@ struct StackInfo {
     }
     if let previous {
       arrayOffset = previous.arrayOffset + previous.capacity * 8
-      depotOffset = previous.depotOffset + previous.depotBytes
+      magazinesBefore = previous.magazinesThrough
     } else {
       arrayOffset = CPURegion.arraysOffset
-      depotOffset = 0
+      magazinesBefore = 0
     }
   }
 }

@@ -22,7 +22,7 @@ extension HeapState {
       }
       var last: StackInfo? = nil
       for index in 0..<StackIndex.count { last = StackInfo(StackIndex(rawValue: index), after: last) }
-      magazineBytes = last.map { $0.depotOffset + $0.depotBytes } ?? 0
+      magazineBytes = last?.magazinesThrough ?? 0
     }
 
     // Offsets in the state's mapping.
@@ -35,7 +35,7 @@ extension HeapState {
     var infos: Int { (nodeOrder + topology.nodeCount * topology.nodeCount + 63) & ~63 }
     var direct: Int { infos + StackIndex.count * MemoryLayout<StackInfo>.stride }
     var magazines: Int { (direct + DirectMappings.bytes + 4095) & ~4095 }
-    var bytes: Int { (magazines + magazineBytes * topology.nodeCount + 4095) & ~4095 }
+    var bytes: Int { (magazines + magazineBytes * StackInfo.depotSlots * topology.nodeCount + 4095) & ~4095 }
 
     /// Regions for CPUs or slots, with the closed ones before them.
     static func regionBytes(_ count: Int) -> Int { (count + Int(KA_CLOSED_REGIONS)) * CPURegion.bytes }
@@ -120,6 +120,7 @@ extension HeapState {
     unsafe record.pointee.regionsMapping = own
     unsafe record.pointee.regions = own + closed
     unsafe record.pointee.front = own + closed
+    if plan.mode == .rseq { writeFirst(plan.cpuCount) }
     if plan.mode != .rseq {
       guard let front = unsafe source.take(Plan.regionBytes(plan.cpuCount)) else { return .outOfMemory }
       unsafe record.pointee.frontMapping = front
@@ -135,6 +136,13 @@ extension HeapState {
       unsafe record.pointee.outgoing = handle
     }
     return nil
+  }
+
+  /// Writes the first word of the first CPUs' regions. An operation would look at it first, and the kernel show it a page of zeros; to
+  /// put another in its place, when something is written, it interrupts every CPU that the process runs on, which takes
+  /// milliseconds where those are virtual.
+  private func writeFirst(_ cpus: Int) {
+    for cpu in 0..<min(cpus, 16) { region(cpu).gate.storeRelaxed(CPURegion.open) }
   }
 
   /// Memory for frames: a window for each node, or what is left of the given range.

@@ -131,10 +131,13 @@ struct HeapState: Sendable {
   @inline(__always)
   func depot(_ info: StackInfo, on node: NodeIndex) -> Depot {
     let words = unsafe WordArray(record.pointee.nodes + node.rawValue &* HeapState.nodeBytes + 64)
+    let magazines =
+      unsafe record.pointee.magazines + node.rawValue &* StackInfo.depotSlots &* record.pointee.magazineBytes
     return unsafe Depot(
       full: words[info.stack.rawValue &* 2], empty: words[info.stack.rawValue &* 2 &+ 1],
-      magazines: record.pointee.magazines + node.rawValue &* record.pointee.magazineBytes + info.depotOffset,
-      info: info)
+      first: magazines + info.magazinesBefore,
+      others: magazines + record.pointee.magazineBytes + (StackInfo.depotSlots &- 1) &* info.magazinesBefore, info: info
+    )
   }
 
   /// The node of a CPU; CPUs beyond those that the machine can have count as the first one's.

@@ -101,6 +101,8 @@ extension PageRegion {
     let region = unsafe PageRegion(header)
     region.availableWord.storeRelaxed(UInt64(region.frameCount))
     if backing == .given { region.openAll() }
+    // Written before it is looked at: see `HeapState.writeFirst`.
+    if backing == .reserved { region.hintWord(tree: 0, tier: 0).storeRelaxed(0) }
     return .success(region)
   }
 

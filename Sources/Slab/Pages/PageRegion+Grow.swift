@@ -46,10 +46,23 @@ extension PageRegion {
     return .grown(upTo: Swift.min(range.upperBound, endBlock * Frames.perBlock))
   }
 
+  /// Makes writable what the layer above has for `blocks`, and for some more, so that few growths make the system calls. False: refused.
   private func openCompanions(_ blocks: Range<Int>) -> Bool {
+    // (G) acquire: below it everything was made writable.
+    let mark = Int(truncatingIfNeeded: openWord.loadAcquire())
+    if blocks.upperBound <= mark { return true }
+    let follows = blocks.lowerBound <= mark
+    let end = Swift.min((blocks.upperBound + Self.openBlocks - 1) & -Self.openBlocks, self.blocks)
     let all = companions
-    return all.0.open(blocks) && all.1.open(blocks) && all.2.open(blocks)
+    let wanted = (follows ? mark : blocks.lowerBound)..<end
+    guard all.0.open(wanted), all.1.open(wanted), all.2.open(wanted) else { return false }
+    // (G) release. Lost to another: it opened as much, or the next growth opens some of it again.
+    if follows { _ = openWord.compareExchangeAcquireRelease(UInt64(mark), UInt64(end)) }
+    return true
   }
+
+  /// 32 MiB of frames.
+  private static var openBlocks: Int { 16 }
 
   /// Turns a growing block present, with the frames of `range` taken.
   private func publish(_ block: Int, taking range: Range<Int>) {

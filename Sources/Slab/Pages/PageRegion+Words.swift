@@ -84,6 +84,8 @@ extension PageRegion {
   var highWord: AtomicWord { word(counters, 64) }
   /// No block before this one is known to be absent.
   var growWord: AtomicWord { word(counters, 72) }
+  /// Below this block the layer above may write to its companions.
+  var openWord: AtomicWord { word(counters, 80) }
   /// The address of the next region in a `NodePages`; 0 at the end.
   var nextWord: AtomicWord { word(counters, 128) }
 

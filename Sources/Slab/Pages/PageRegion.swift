@@ -45,6 +45,7 @@
 //     (D) dirty hint cleared, rows    ↔ freed, dirty hint looked at   all four sequentially consistent
 //     (E) region published, release   ↔ list walked, acquire          the region's header and metadata
 //     (F) frames added, release       ↔ block word reserved, acquire  the rows as cleared: 512 means eight clear rows
+//     (G) mark raised, release        ↔ mark read, acquire            the companions below it are writable
 //
 // After LLFree (Wrenger et al., USENIX ATC 2023) in its two levels and the reservation; the rows searched by value,
 // runs, the hints, growth and purge are our own.

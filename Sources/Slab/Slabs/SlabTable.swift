@@ -191,7 +191,12 @@ struct SlabTable: Sendable {
         Companion(base: start + UInt(parts.owners), bytesPerBlock: Frames.perBlock)
       )
     }
-    return SlabTable(of: pages)
+    let made = SlabTable(of: pages)
+    // Written before they are looked at: see `HeapState.writeFirst`.
+    for word in unsafe [header.pointee.heads[0], header.pointee.blocks[0], header.pointee.summary[0]] {
+      word.storeRelaxed(0)
+    }
+    return made
   }
 
   /// Gives the table's memory back. Externally synchronised: nobody uses the region any more.
