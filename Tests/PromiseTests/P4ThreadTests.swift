@@ -22,31 +22,33 @@ import Testing
   }
 
   @Test func `that live at once add less than a MiB to what ten need`() throws {
-    try withHeap { heap in
-      func measure(_ threads: Int) throws -> Int {
-        let arrived = Counter()
-        let leave = Door()
-        let all = (0..<threads).map { thread in
-          TestThread(stackBytes: 128 << 10) {
-            let blocks = (0..<4).map { heap.allocate(size: 64 << $0)! }
-            for (index, block) in blocks.enumerated() { heap.deallocate(block, size: 64 << index) }
-            arrived.add()
-            leave.pass()
+    try countingThreadSlots {
+      try withHeap { heap in
+        func measure(_ threads: Int) throws -> Int {
+          let arrived = Counter()
+          let leave = Door()
+          let all = (0..<threads).map { thread in
+            TestThread(stackBytes: 128 << 10) {
+              let blocks = (0..<4).map { heap.allocate(size: 64 << $0)! }
+              for (index, block) in blocks.enumerated() { heap.deallocate(block, size: 64 << index) }
+              arrived.add()
+              leave.pass()
+            }
           }
+          #expect(arrived.wait(for: threads, seconds: 120))
+          let found = try Self.bytes(heap)
+          leave.open()
+          for thread in all { thread.join() }
+          return found
         }
-        #expect(arrived.wait(for: threads, seconds: 120))
-        let found = try Self.bytes(heap)
-        leave.open()
-        for thread in all { thread.join() }
-        return found
-      }
-      let ten = try measure(10)
-      let thousand = try measure(ct_sanitizer() ? 200 : 1000)
-      if heap.mode == .thread {
-        // A region for each slot in use, of which each class that is used touches a page; and no more the second time.
-        #expect(try measure(ct_sanitizer() ? 200 : 1000) <= thousand + 1 << 20)
-      } else {
-        #expect(thousand - ten < 1 << 20, "\(ten) bytes for 10 threads, \(thousand) for 1000")
+        let ten = try measure(10)
+        let thousand = try measure(ct_sanitizer() ? 200 : 1000)
+        if heap.mode == .thread {
+          // A region for each slot in use, of which each class that is used touches a page; and no more the second time.
+          #expect(try measure(ct_sanitizer() ? 200 : 1000) <= thousand + 1 << 20)
+        } else {
+          #expect(thousand - ten < 1 << 20, "\(ten) bytes for 10 threads, \(thousand) for 1000")
+        }
       }
     }
   }

@@ -191,4 +191,20 @@ import Testing
       heap.deallocate(block.baseAddress!, size: 5000)
     }
   }
+
+  @Test func `the table can be written for a block far from all others, and for those between it and the first`() throws
+  {
+    try withHeap(windowBytes: 1 << 30) { heap in
+      let size = 100_000
+      let first = try #require(heap.allocate(size: 64))
+      // Beyond the 32 MiB for which the first growth makes the table writable.
+      let far = try #require(heap.allocate(size: size, alignment: 512 << 20))
+      #expect(heap.usableSize(of: far) == Heap.usableSize(size: size, alignment: 512 << 20))
+      var blocks: [UnsafeMutableRawPointer] = []
+      for _ in 0..<600 { blocks.append(try #require(heap.allocate(size: 1 << 20, alignment: 4096))) }
+      for block in blocks { heap.deallocate(block, size: 1 << 20, alignment: 4096) }
+      heap.deallocate(far, size: size, alignment: 512 << 20)
+      heap.deallocate(first, size: 64)
+    }
+  }
 }

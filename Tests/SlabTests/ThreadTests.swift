@@ -9,20 +9,22 @@ import Testing
 /// F70, F76, T57, T59, and what threads do to caches.
 @Suite struct `Threads` {
   @Test func `that end hand their cache to the next, so that a thousand of them cost what one does`() throws {
-    try withHeap { heap in
-      func oneThread() {
-        TestThread(stackBytes: 128 << 10) {
-          let blocks = (1...40).map { heap.allocate(size: $0 * 25)! }
-          for (index, block) in blocks.enumerated() { heap.deallocate(block, size: (index + 1) * 25) }
-        }.join()
+    try countingThreadSlots {
+      try withHeap { heap in
+        func oneThread() {
+          TestThread(stackBytes: 128 << 10) {
+            let blocks = (1...40).map { heap.allocate(size: $0 * 25)! }
+            for (index, block) in blocks.enumerated() { heap.deallocate(block, size: (index + 1) * 25) }
+          }.join()
+        }
+        for _ in 0..<20 { oneThread() }
+        let committed = heap.committedBytes
+        for _ in 0..<1000 { oneThread() }
+        // What is cached is bounded by CPUs, or by slots: those that other tests' threads had meanwhile count.
+        let used = try heap.state().get().regionsUsed
+        #expect(used <= 100)
+        #expect(heap.committedBytes <= committed * max(used, 1))
       }
-      for _ in 0..<20 { oneThread() }
-      let committed = heap.committedBytes
-      for _ in 0..<1000 { oneThread() }
-      // What is cached is bounded by CPUs, or by slots: those that other tests' threads had meanwhile count.
-      let used = try heap.state().get().regionsUsed
-      #expect(used <= 100)
-      #expect(heap.committedBytes <= committed * max(used, 1))
     }
   }
 

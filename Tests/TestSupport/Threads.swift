@@ -47,6 +47,22 @@
     }.join()
   }
 
+  /// Runs `body` while no other test that counts thread slots does: in `thread` mode the lowest free ones are taken, of a table that
+  /// all heaps share, so a thousand threads of one test would push those of the other to where no slot was used before.
+  public func countingThreadSlots<Result>(_ body: () throws -> Result) rethrows -> Result {
+    pthread_mutex_lock(slotCounters.lock)
+    defer { pthread_mutex_unlock(slotCounters.lock) }
+    return try body()
+  }
+
+  private final class SlotCounters: @unchecked Sendable {
+    // Sendable: the mutex is made for that.
+    let lock = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+    init() { pthread_mutex_init(lock, nil) }
+  }
+
+  private let slotCounters = SlotCounters()
+
   /// Threads that pass wait, without working, until it opens.
   public final class Door: @unchecked Sendable {
     // Sendable: the mutex is made for that.
