@@ -155,7 +155,7 @@ extension HeapState {
             capacities.append(capacity)
           }
         }
-        #expect(capacities == [32, 64, 128, 256, 512, 1024])
+        #expect(capacities == [32, 64, 128, 256, 512, 1024, 2048, 4096, 8192])
         for block in blocks + [first] { heap.deallocate(block, size: 64) }
       }
     }
@@ -166,7 +166,7 @@ extension HeapState {
       let state = try heap.state().get()
       for sizeClass in [SizeClass(holding: 64), SizeClass(holding: 4096), SizeClass(holding: 32_768)] {
         let info = state.info(StackIndex(sizeClass))
-        let count = info.batch * 60
+        let count = info.capacity + info.batch * 60
         let blocks = (0..<count).map { _ in heap.allocate(size: sizeClass.bytes)! }
         for block in blocks { heap.deallocate(block, size: sizeClass.bytes) }
         // T58: a full stack for each CPU that this thread ran on, and 32 in the depot.

@@ -39,11 +39,16 @@ import Testing
     }
   }
 
-  @Test func `N is 16 KiB of objects, 256 at most, and 8 where they are not more than 64 KiB; 2 at least`() {
+  @Test func `N is 16 KiB of objects, 256 at most, and 16 where they are not more than 128 KiB; 2 at least`() {
     for info in Self.all where info.stack.sizeClass != nil {
-      #expect(info.batch == min(max(16384 / info.objectBytes, min(65536 / info.objectBytes, 8), 2), 256))
-      let few = min(524_288 / info.objectBytes, 64)
-      #expect(info.capacity == max((info.objectBytes <= 64 ? 4 : 2) * info.batch, few))
+      #expect(info.batch == min(max(16384 / info.objectBytes, min(131_072 / info.objectBytes, 16), 2), 256))
+    }
+  }
+
+  @Test func `a stack is 512 KiB of objects, of which 8192 are small or 512 are not, and two magazines at least`() {
+    for info in Self.all where info.stack.sizeClass != nil {
+      #expect(info.capacity == min(524_288 / info.objectBytes, info.objectBytes <= 64 ? 8192 : 512))
+      #expect(info.capacity >= 2 * info.batch)
     }
   }
 
@@ -64,7 +69,7 @@ import Testing
 
   @Test func `what a CPU can hold back is bounded`() {
     let bytes = Self.all.reduce(0) { $0 + $1.capacity * $1.objectBytes }
-    #expect(bytes <= 36 << 20)
+    #expect(bytes <= 42 << 20)
   }
 
   @Test(arguments: 2...Topology.maximumNodes)

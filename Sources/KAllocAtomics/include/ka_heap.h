@@ -15,10 +15,10 @@
 
 #include "ka_types.h"
 
-#define KA_REGION_SHIFT 17
+#define KA_REGION_SHIFT 19
 #define KA_REGION_BYTES (1 << KA_REGION_SHIFT)
 /// KA_REGION_SHIFT in the text of a section.
-#define KA_REGION_SHIFT_TEXT "17"
+#define KA_REGION_SHIFT_TEXT "19"
 #define KA_STACKS_OFFSET 128
 #define KA_STACK_BYTES 32
 #define KA_STACK_TOP 0
@@ -160,7 +160,7 @@ ka_barrier ka_barrier_sections(int32_t cpu);
 ka_barrier ka_barrier_threads(void);
 
 /// The most threads that own a region at once in `thread` mode.
-#define KA_THREAD_SLOTS 4096
+#define KA_THREAD_SLOTS 1024
 
 /// This thread's slot in 0 ..< KA_THREAD_SLOTS, claimed at the first call and handed back when the thread ends;
 /// -1 where all are taken or this call interrupted itself.

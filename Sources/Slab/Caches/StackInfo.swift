@@ -50,26 +50,27 @@ struct StackInfo {
   /// not one for each class.
   let magazinesBefore: Int
 
-  /// The pointers that the array holds: loaded and previous magazine in one, so that at least N operations lie between
-  /// two visits to the depot (Bonwick and Adams, "Magazines and Vmem", 2001). Of objects up to a cache line, which cost
-  /// little and of which programs have most, four magazines: a thousand may come and go without a visit. Of larger ones
-  /// 64, in 512 KiB: what a program has of one class at a time.
-  /// Large blocks are few: 512 KiB of each length, 2 at most, and one at least: what lies there is
-  /// missing to other lengths, and pages for them that were never touched cost more than a claim.
+  /// The pointers that the array holds: what a program has of one class at a time, so that it seldom visits the depot, and two
+  /// magazines at least, so that N operations lie between two visits whatever the pattern (Bonwick and Adams, "Magazines and
+  /// Vmem", 2001). Of objects as many as 512 KiB hold: up to 8192 of a cache line or less, of which programs have most, and 512
+  /// of larger ones. Large blocks are few: 512 KiB of each length, 2 at most, and one at least: what lies there is missing to
+  /// other lengths, and pages for them that were never touched cost more than a claim.
   var capacity: Int {
-    let few = min(StackInfo.largeStackBytes / objectBytes, StackInfo.largeStackCount)
-    if stack.runClass != nil { return min(max(few, 1), StackInfo.runStackCount) }
-    return max(batch &* (objectBytes <= 64 ? 4 : 2), stack.sizeClass == nil ? 0 : few)
+    let room = StackInfo.stackBytes / objectBytes
+    if stack.runClass != nil { return min(max(room, 1), StackInfo.runStackCount) }
+    if stack.sizeClass == nil { return batch &* 2 }
+    return min(room, objectBytes <= 64 ? StackInfo.smallStackCount : StackInfo.stackCount)
   }
 
   /// Bytes of objects in a magazine: beyond that a CPU holds too much back.
   static let magazineBytes = 16384
   /// Objects in a magazine all the same, where they are not more than `largeMagazineBytes`: with fewer, large objects
   /// would visit the depot all the time.
-  static let largeMagazineCount = 8
-  static let largeMagazineBytes = 65536
-  static let largeStackCount = 64
-  static let largeStackBytes = 524_288
+  static let largeMagazineCount = 16
+  static let largeMagazineBytes = 131_072
+  static let stackBytes = 524_288
+  static let smallStackCount = 8192
+  static let stackCount = 512
   static let runStackCount = 2
   /// Bytes of pages in a magazine: a page that goes back to its row costs several locked instructions, so few should.
   static let pageMagazineBytes = 1_048_576

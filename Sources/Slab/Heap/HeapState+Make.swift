@@ -22,7 +22,8 @@ extension HeapState {
       }
       var last: StackInfo? = nil
       for index in 0..<StackIndex.count { last = StackInfo(StackIndex(rawValue: index), after: last) }
-      magazineBytes = last?.magazinesThrough ?? 0
+      // Where nobody has a stack nobody visits a depot.
+      magazineBytes = mode == .shared ? 0 : last?.magazinesThrough ?? 0
     }
 
     // Offsets in the state's mapping.
@@ -116,16 +117,23 @@ extension HeapState {
   /// The regions of the CPUs or slots, and, in the modes in which the inlined path must find nothing, closed ones.
   private mutating func takeRegions(_ plan: Plan, _ source: inout MetadataSource) -> AllocError? {
     let closed = Int(KA_CLOSED_REGIONS) * CPURegion.bytes
-    guard let own = unsafe source.take(Plan.regionBytes(plan.regionCount)) else { return .outOfMemory }
-    unsafe record.pointee.regionsMapping = own
-    unsafe record.pointee.regions = own + closed
-    unsafe record.pointee.front = own + closed
-    if plan.mode == .rseq { writeFirst(plan.cpuCount) }
-    if plan.mode != .rseq {
-      guard let front = unsafe source.take(Plan.regionBytes(plan.cpuCount)) else { return .outOfMemory }
-      unsafe record.pointee.frontMapping = front
-      unsafe record.pointee.front = front + closed
+    if plan.regionCount > 0 {
+      guard let own = unsafe source.take(Plan.regionBytes(plan.regionCount)) else { return .outOfMemory }
+      unsafe record.pointee.regionsMapping = own
+      unsafe record.pointee.regions = own + closed
+      if plan.mode == .rseq { writeFirst(plan.cpuCount) }
     }
+    unsafe record.pointee.front = record.pointee.regions
+    #if os(Linux)
+      // Only read, so that no memory is ever behind it: address space, also where the frames are in a range that was given. Where
+      // there is no Linux there are no sections that would read it.
+      if plan.mode != .rseq {
+        var system = MetadataSource(nil)
+        guard let front = unsafe system.take(Plan.regionBytes(plan.cpuCount)) else { return .outOfMemory }
+        unsafe record.pointee.frontMapping = front
+        unsafe record.pointee.front = front + closed
+      }
+    #endif
     if plan.topology.nodeCount > 1 && plan.regionCount > 0 && outgoing.capacity >= 2 {
       let bytes = Plan.regionBytes(plan.regionCount)
       guard let memory = unsafe source.take(bytes + CPURegion.bytes) else { return .outOfMemory }
@@ -242,9 +250,9 @@ extension HeapState {
   @unsafe
   func dispose() {
     let record = unsafe record.pointee
+    if let front = unsafe record.frontMapping { unsafe ka_os_unmap(front, Plan.regionBytes(record.cpuCount)) }
     if unsafe !record.growsByOS { return }
     unsafe disposeRegions()
-    if let front = unsafe record.frontMapping { unsafe ka_os_unmap(front, Plan.regionBytes(record.cpuCount)) }
     if let outgoing = unsafe record.outgoingMapping {
       unsafe ka_os_unmap(outgoing, Plan.regionBytes(record.regionCount) + CPURegion.bytes)
     }
