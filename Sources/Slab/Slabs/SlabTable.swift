@@ -193,9 +193,9 @@ struct SlabTable: Sendable {
     }
     let made = SlabTable(of: pages)
     // Written before they are looked at: see `HeapState.writeFirst`.
-    for word in unsafe [header.pointee.heads[0], header.pointee.blocks[0], header.pointee.summary[0]] {
-      word.storeRelaxed(0)
-    }
+    made.heads[0].storeRelaxed(0)
+    unsafe header.pointee.blocks[0].storeRelaxed(0)
+    unsafe header.pointee.summary[0].storeRelaxed(0)
     return made
   }
 
