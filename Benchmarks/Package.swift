@@ -17,7 +17,8 @@ let package = Package(
     // Allocators behind a call that no optimiser looks through: a module of its own. At cache lines: a function of 17 instructions that
     // crosses one takes a quarter longer, and where it came to lie changed with whatever was linked before it.
     .target(
-      name: "CalledAllocator", dependencies: [core], swiftSettings: [.unsafeFlags(["-Xllvm", "-align-all-functions=6"])]),
+      name: "CalledAllocator", dependencies: [core],
+      swiftSettings: [.unsafeFlags(["-Xllvm", "-align-all-functions=6"])]),
     // Runs workloads on one allocator; small, so that a process of it is little but the allocator.
     .executableTarget(
       name: "kbench-worker",
