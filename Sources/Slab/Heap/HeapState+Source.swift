@@ -150,13 +150,14 @@ extension HeapState {
     var table = PendingWords(repeating: .none)
     var freed: PageRegion? = nil
     var last: PageRegion? = nil
+    var places = 0
     for index in 0..<count {
       let address = unsafe source[index]
       let region: PageRegion
       if let last, unsafe last.contains(UnsafeRawPointer(bitPattern: UInt(address)).unsafelyUnwrapped) {
         region = last
       } else {
-        if let last, returnAll(&table, info, last) { freed = last }
+        if let last, returnAll(&table, info, last, &places) { freed = last }
         guard let found = pages(containing: address) else { Misuse.foreignFree.trap(at: address) }
         region = found
         last = found
@@ -166,6 +167,7 @@ extension HeapState {
         if info.stack.sizeClass == nil { trapPages(address, of: region) }
         Misuse.foreignFree.trap(at: address)
       }
+      places &+= 1
       let slot = place.key & (table.count &- 1)
       let pending = table[slot]
       if pending.key == place.key {
@@ -176,7 +178,7 @@ extension HeapState {
         table[slot] = place
       }
     }
-    if let last, returnAll(&table, info, last) { freed = last }
+    if let last, returnAll(&table, info, last, &places) { freed = last }
     return freed
   }
 
@@ -262,7 +264,6 @@ extension HeapState {
       let table = SlabTable(of: region)
       let frame = FrameIndex(pending.key / SlabTable.bitWordsPerFrame)
       let head = table.head(of: frame, info.slab)
-      count(.slabObjectsGiven, on: region.node, pending.mask.nonzeroBitCount)
       let hasEnded = table.give(pending.mask, word: pending.key &- table.firstWord(of: head), of: head, info.slab)
       if hasEnded { ended(info.slab, on: region) }
       return hasEnded
@@ -288,7 +289,12 @@ extension HeapState {
     }
   }
 
-  private func returnAll(_ table: inout PendingWords, _ info: StackInfo, _ region: PageRegion) -> Bool {
+  /// Returns what the table has of `region`, and counts the `places` there that were gathered since the last time, in one step.
+  private func returnAll(
+    _ table: inout PendingWords, _ info: StackInfo, _ region: PageRegion, _ places: inout Int
+  ) -> Bool {
+    if info.stack.sizeClass != nil { count(.slabObjectsGiven, on: region.node, places) }
+    places = 0
     var freed = false
     for slot in table.indices {
       if returnWord(table[slot], info, region) { freed = true }
