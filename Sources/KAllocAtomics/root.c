@@ -1,7 +1,13 @@
 #include "KAllocAtomics.h"
 
-// Regions -2 and -1 of the global heap before it is made: zero, so every stack in them is closed.
-static uint64_t ka_closed_regions[KA_CLOSED_REGIONS * KA_REGION_BYTES / sizeof(uint64_t)]
+// Regions -2 and -1 of the global heap before it is made: zero, so every stack in them is closed. Where there is no Linux there are no
+// sections that would read them.
+#if defined(__linux__)
+#define KA_CLOSED_BYTES (KA_CLOSED_REGIONS * KA_REGION_BYTES)
+#else
+#define KA_CLOSED_BYTES 64
+#endif
+static uint64_t ka_closed_regions[KA_CLOSED_BYTES / sizeof(uint64_t)]
     __attribute__((aligned(KA_OS_PAGE_BYTES)));
 
 ka_heap ka_global_heap = {(char *)ka_closed_regions + sizeof ka_closed_regions, NULL, 0, 0, NULL};

@@ -69,7 +69,7 @@ import Testing
 
   @Test func `what a CPU can hold back is bounded`() {
     let bytes = Self.all.reduce(0) { $0 + $1.capacity * $1.objectBytes }
-    #expect(bytes <= 42 << 20)
+    #expect(bytes <= 38 << 20)
   }
 
   @Test(arguments: 2...Topology.maximumNodes)
@@ -79,7 +79,7 @@ import Testing
       #expect(nodes > 62)
       return
     }
-    #expect(nodes > 10 || outgoing.capacity == 32)
+    #expect(nodes > 41 || outgoing.capacity == 32)
     var ranges: [Range<Int>] = []
     for home in 0..<nodes {
       for stack in 0..<StackIndex.withDepot {

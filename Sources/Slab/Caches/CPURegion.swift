@@ -89,8 +89,8 @@ struct CPURegion {
 
   func counter(_ counter: Counter) -> AtomicWord { word(counter.rawValue &* 8) }
 
-  /// In two halves, unlocked: the region is the CPU's own, and a thread that comes between the two halves, which are one instruction
-  /// but for a move to another CPU, makes a statistic one too low.
+  /// In two halves, unlocked: the region is the CPU's own, and who comes between the two halves is not counted, nor is what was
+  /// counted since by whom a thread was moved away from: a statistic, seldom too low.
   func count(_ counter: Counter) {
     let word = self.counter(counter)
     word.storeRelaxed(word.loadRelaxed() &+ 1)

@@ -142,8 +142,11 @@ struct Depot {
     return sum
   }
 
-  /// Whether no slot is both full and empty.
-  var isConsistent: Bool { full.loadRelaxed() & empty.loadRelaxed() == 0 }
+  /// Whether no slot is both full and empty, and none but full ones are marked.
+  var isConsistent: Bool {
+    let slots = FullSlots(bits: full.loadRelaxed())
+    return slots.full & empty.loadRelaxed() == 0 && slots.rested & ~slots.full == 0
+  }
 
   /// Whether no slot is owned by anybody, as it must be when quiescent.
   var isWhole: Bool { FullSlots(bits: full.loadRelaxed()).full ^ empty.loadRelaxed() == Depot.everySlot }

@@ -45,22 +45,24 @@ extension HeapState {
 
   /// Moves the newest N pointers of the caller's stack into the depot of `node`. False: there is none, or every magazine is owned.
   private func flush(_ cache: LocalCache, _ info: StackInfo, to node: NodeIndex) -> Bool {
-    guard info.stack.hasDepot, let magazine = emptyMagazine(info, on: node) else { return false }
+    guard info.stack.hasDepot, let (magazine, freed) = emptyMagazine(info, on: node) else { return false }
     magazine.count = unsafe cache.popBatch(CPURegion.offset(info.stack), into: magazine.pointers, limit: info.batch)
     check(info, magazine)
     cache.region.count(.depotPuts)
     depot(info, on: node).put(magazine)
+    purgeInPassing(freed)
     return true
   }
 
-  /// An empty magazine, by emptying a full one to the slabs where there is no other.
-  func emptyMagazine(_ info: StackInfo, on node: NodeIndex) -> Depot.Magazine? {
+  /// An empty magazine, by emptying a full one to the slabs where there is no other, and where frames are free now: for
+  /// `purgeInPassing`, when the magazine has been put.
+  func emptyMagazine(_ info: StackInfo, on node: NodeIndex) -> (magazine: Depot.Magazine, freed: PageRegion?)? {
     let depot = depot(info, on: node)
-    if let empty = depot.takeEmpty() { return empty }
+    if let empty = depot.takeEmpty() { return (empty, nil) }
     guard let full = depot.takeFull() else { return nil }
-    unsafe spill(info, full.pointers, count: full.count)
+    let freed = unsafe giveBack(info, full.pointers, count: full.count)
     full.count = 0
-    return full
+    return (full, freed)
   }
 
   /// Traps where an address that leaves a CPU's stack is no object of its class, or free already, or there twice.

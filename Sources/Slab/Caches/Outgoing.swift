@@ -71,11 +71,12 @@ extension HeapState {
       if region.room(at: stack).loadRelaxed() == 0 {
         open(outgoingCache, info.stack, home)
       } else {
-        guard let magazine = emptyMagazine(info, on: home) else { break }
+        guard let (magazine, freed) = emptyMagazine(info, on: home) else { break }
         let limit = min(outgoing.capacity, info.batch)
         magazine.count = unsafe outgoingCache.popBatch(stack, into: magazine.pointers, limit: limit)
         check(info, magazine)
         depot(info, on: home).put(magazine)
+        purgeInPassing(freed)
       }
     }
     deallocateShared(info, object)

@@ -22,9 +22,11 @@ struct Stillness: Equatable {
     sum == UInt32(truncatingIfNeeded: bits) ? nil : Stillness(sum: sum, since: now)
   }
 
-  /// Whether it has lasted for `milliseconds`. The difference is taken modulo 2^32, 49 days.
+  /// Whether it has lasted for `milliseconds`. The difference is taken modulo 2^32, 49 days less a minute.
   @inline(__always)
   func hasLasted(_ milliseconds: UInt64, now: UInt64) -> Bool {
-    UInt64(UInt32(truncatingIfNeeded: now) &- UInt32(truncatingIfNeeded: bits &>> 32)) >= milliseconds
+    let age = UInt32(truncatingIfNeeded: now) &- UInt32(truncatingIfNeeded: bits &>> 32)
+    // Another's look may have come between this one's clock and its state, and have seen it later: no age then.
+    return age < 0xffff_0000 && UInt64(age) >= milliseconds
   }
 }

@@ -80,11 +80,12 @@ extension Heap {
   public func drain() { existingState?.collect() }
 
   /// Empties the caches of the CPUs that have not moved an object for `milliseconds`, into the slabs and pages; in `thread` mode
-  /// those of the threads; and what all CPUs share, as far as nobody has taken of it for as long. Frees of frames do the same once
-  /// in a second, a part at a time: this is for a caller with a clock of its own.
+  /// those of the threads; and what all CPUs share, as far as nobody has taken of it between two looks that were as far apart. Frees of
+  /// frames do the same once in a second, a part at a time, which is a look, too: where there are such frees, what CPUs share waits for
+  /// them if `milliseconds` is more than 1000. This is for a caller with a clock of its own.
   ///
-  /// The time counts from the first look, this caller's or another's, that saw a CPU as it is; the first call for a time
-  /// above 0 drains nothing. 0 takes the CPUs that have moved none since anybody looked last, which may be a moment ago where several
+  /// The time counts from the first look, this caller's or another's, that saw a CPU as it is; where nobody has
+  /// looked before, a call for a time above 0 drains nothing. 0 takes the CPUs that have moved none since anybody looked last, which may be a moment ago where several
   /// callers look.
   /// - Returns: whether no CPU has moved one in that time: the heap is idle.
   ///

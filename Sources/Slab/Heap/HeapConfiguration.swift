@@ -9,7 +9,8 @@ public struct HeapConfiguration: Sendable {
   /// Bytes of address space for each node, rounded up to a power of two; halved while the system refuses. 0: twice the
   /// machine's memory. Not used where memory is given.
   public var windowBytes: Int
-  /// Memory for everything, the heap's own words too; `nil`: from the operating system.
+  /// Memory for everything, the heap's own words too; `nil`: from the operating system. On Linux a heap takes some address space besides,
+  /// which is never written and has no memory behind it.
   ///
   /// A kernel gives its first range here and further ones with `Heap.addRegion`.
   public var memory: Memory?

@@ -128,9 +128,10 @@ extension HeapState {
       // Only read, so that no memory is ever behind it: address space, also where the frames are in a range that was given. Where
       // there is no Linux there are no sections that would read it.
       if plan.mode != .rseq {
-        var system = MetadataSource(nil)
-        guard let front = unsafe system.take(Plan.regionBytes(plan.cpuCount)) else { return .outOfMemory }
+        let bytes = Plan.regionBytes(plan.cpuCount)
+        guard let front = unsafe ka_os_reserve(bytes, Int(KA_OS_PAGE_BYTES)) else { return .outOfMemory }
         unsafe record.pointee.frontMapping = front
+        guard unsafe ka_os_read_only(front, bytes) else { return .outOfMemory }
         unsafe record.pointee.front = front + closed
       }
     #endif

@@ -122,9 +122,10 @@ extension HeapState {
       if object != 0 { deallocateShared(info, object) }
       return object != 0
     }
-    guard let magazine = emptyMagazine(info, on: localNode) else { return false }
+    guard let (magazine, _) = emptyMagazine(info, on: localNode) else { return false }
     let count = unsafe cache.popBatch(CPURegion.offset(info.stack), into: magazine.pointers, limit: info.batch)
-    unsafe spill(info, magazine.pointers, count: count)
+    // What is free now is purged by the caller, where there is too much of it.
+    _ = unsafe giveBack(info, magazine.pointers, count: count)
     magazine.count = 0
     depot(info, on: localNode).put(magazine)
     return count > 0

@@ -46,7 +46,8 @@ extension PageRegion {
     return .grown(upTo: Swift.min(range.upperBound, endBlock * Frames.perBlock))
   }
 
-  /// Makes writable what the layer above has for `blocks`, and for some more, so that few growths make the system calls. False: refused.
+  /// Makes writable what the layer above has for `blocks`, and for some more, so that few growths from below make the system calls;
+  /// each one far above does. False: refused; the frames are committed then and not used, until the next growth.
   private func openCompanions(_ blocks: Range<Int>) -> Bool {
     // (G) acquire: below it everything was made writable.
     let mark = Int(truncatingIfNeeded: openWord.loadAcquire())

@@ -18,11 +18,11 @@ enum ReplayChild {
   static func measure(_ trace: Trace, on allocator: some AllocatorUnderTest, serial: Bool) -> ReplayResult {
     let replayer = Replayer(allocator, trace, serial: serial)
     replayer.warm()
+    let committed = allocator.committedBytes
     // An allocator has been used before, as the C library's has: what its beginning takes is none of the replay's.
     if let block = allocator.allocate(size: 64, alignment: 16, zeroed: false) {
       allocator.deallocate(block, size: 64, alignment: 16)
     }
-    let committed = allocator.committedBytes
     resetPeak()
     let resident = cs_resident_bytes()
     let cpu = cs_cpu_time()
