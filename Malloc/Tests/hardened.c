@@ -42,6 +42,20 @@ static void twice_elsewhere(char *block, size_t size) {
   CHECK(!pthread_create(&thread, NULL, freer, OPAQUE(block)));
   pthread_join(thread, NULL);
 }
+// Above 16 MiB the pages of a freed block go back.
+static void twice_huge(char *block, size_t size) {
+  (void)block, (void)size;
+  const size_t huge = 20 << 20;
+  CHECK((*named = malloc(huge))), memset(*named, 1, huge);
+  twice(*named, huge);
+}
+// More blocks than have a page behind them that cannot be touched.
+static void twice_unguarded(char *block, size_t size) {
+  (void)block;
+  for (int i = 0; i < 16384; i++) CHECK(malloc(33000));
+  CHECK((*named = malloc(size))), memset(*named, 1, size);
+  twice(*named, size);
+}
 static void interior(char *block, size_t size) { *named = block + size / 2 / 16 * 16 + 8, free(*named); }
 static void before(char *block, size_t size) { (void)size, *named = block - 8, free(*named); }
 
@@ -55,10 +69,11 @@ static const struct mistake {
     {"overflow, seen by reallocarray", "reallocarray", "overflow", overflow_array, 0, SIZE_MAX},
     {"overflow, seen by malloc_usable_size", "malloc_usable_size", "overflow", overflow_usable, 0, SIZE_MAX},
     {"underflow", "free", "", underflow, 0, 4000},
-    {"write after free", "free", "written after it was freed", late, 0, 500000},
-    {"double free", "free", "double free", twice, 0, 500000},
-    {"double free of a very large block", "free", "", twice, 500000, SIZE_MAX},
-    {"double free in another thread", "free", "double free", twice_elsewhere, 0, 500000},
+    {"write after free", "free", "written after it was freed", late, 0, 520192},
+    {"double free", "free", "double free", twice, 0, SIZE_MAX},
+    {"double free in another thread", "free", "double free", twice_elsewhere, 0, SIZE_MAX},
+    {"double free above 16 MiB", "free", "double free", twice_huge, 8, 8},
+    {"double free without a guard page", "free", "double free", twice_unguarded, 61000, 530000},
     {"free of the middle", "free", "invalid pointer", interior, 16, SIZE_MAX},
     {"free before the block", "free", "invalid pointer", before, 16, SIZE_MAX},
 };
@@ -152,7 +167,8 @@ int main(int count, char **words) {
     }
     if (class < 128) class += 16;
     else if (class < 32768) class += (size_t)1 << (61 - __builtin_clzl(class));
-    else class = class * 7 / 4 / 8 * 8;
+    // The rooms of large blocks: a page less than a power of two.
+    else class = class * 2 + (class == 32768 ? -4096 : 4096);
   }
   mappings();
   puts("hardened: ok");

@@ -4,8 +4,8 @@
 //
 // Up to 512 KiB sizes are rounded to four for each doubling, and two freed blocks of each are kept, zeroed and with that page as it is,
 // for the next of that size: to change a page's protection costs thousands of times what an allocation does. Larger ones are zeroed,
-// above 16 MiB by giving their pages back: that makes every CPU that runs the process flush its addresses, which costs more than to
-// write less than this.
+// above 16 MiB by giving their pages back but for the seal's: that makes every CPU that runs the process flush its addresses, which costs
+// more than to write less than this. The seal of every freed one is the mark of a freed block.
 //
 // Each such page costs the process two of the mappings that the kernel allows it, 65530 usually: at most 16384 blocks have one, the
 // others only their canaries. The seal says which.
@@ -75,24 +75,26 @@
     }
 
     static func freeLarge(_ block: UnsafeMutableRawPointer, _ room: Int, _ call: Call) {
-      let isGuarded = unsafe mark(block, room) == 0
+      // Whoever frees it a second time finds this, wherever the block lies by then; of two threads that do it at once one gets on. (B)
+      let sealed = unsafe AtomicWord((block + (room - seal)).assumingMemoryBound(to: UInt64.self))
+        .exchangeAcquireRelease(freed ^ key(block)) ^ key(block)
+      if sealed == freed { call.fail(.doubleFree, UInt(bitPattern: block)) }
+      let isGuarded = sealed & unguarded == 0
       let keeps = room + guardBytes <= largestKept && room == roundedLarge(room)
-      if room > largestZeroed {
-        unsafe km_discard(block, room)
-      } else {
-        unsafe block.initializeMemory(as: UInt8.self, repeating: 0, count: room - seal)
-      }
+      // The page of the seal stays.
+      let discarded = room > largestZeroed ? room - guardBytes : 0
+      if discarded > 0 { unsafe km_discard(block, discarded) }
+      unsafe (block + discarded).initializeMemory(as: UInt8.self, repeating: 0, count: room - seal - discarded)
       if !isGuarded { return unsafe release(block, call) }
       var leaving = unsafe block
       if keeps {
-        unsafe block.storeBytes(of: freed ^ key(block), toByteOffset: room - seal, as: UInt64.self)
         // (B)
         let other = kept(room).exchangeAcquireRelease(UInt64(UInt(bitPattern: block)))
-        guard let old = unsafe UnsafeMutableRawPointer(bitPattern: UInt(other)) else { return }
+      guard let old = unsafe UnsafeMutableRawPointer(bitPattern: UInt(other)) else { return }
         unsafe leaving = old
         unsafe verifyUntouched(leaving, room)
       }
-      // A page that stays protected must not come to another owner: its block is lost.
+      // A page that stays protected must not come to another owner: its block is lost, and still marked as freed.
       if unsafe opened(leaving + room) { unsafe release(leaving, call) }
     }
   }

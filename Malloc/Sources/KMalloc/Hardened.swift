@@ -176,7 +176,10 @@
     /// The size of a live block, and the bytes up to the end of its seal. Ends the process where it is none.
     static func check(_ block: UnsafeMutableRawPointer, _ call: Call) -> (size: Int, usable: Int) {
       let address = UInt(bitPattern: block)
-      guard let whole = unsafe Heap.global.usableSize(of: block) else { call.fail(.foreign, address) }
+      guard let whole = unsafe Heap.global.usableSize(of: block) else {
+        // Nothing begins there, so nothing is freed: the heap says whether a large block did.
+        call.fail(unsafe Heap.global.deallocateUnsized(block) ?? .foreign, address)
+      }
       let usable = isLarge(whole) ? whole - guardBytes : whole
       var found = unsafe block.load(fromByteOffset: usable - seal, as: UInt64.self) ^ key(block)
       if found == freed { call.fail(.doubleFree, address) }
