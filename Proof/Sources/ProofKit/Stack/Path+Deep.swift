@@ -16,13 +16,10 @@ extension Path {
         }, operate: free),
       Path(
         name: "free: flushes, the depot is full, purges in passing", windowBytes: 256 << 20,
+        raises: flushesToSlabs,
         prepare: { preparation in
-          try preparation.allocate(1600)
           try scatter(preparation)
-          preparation.free(1400)
-          preparation.free { $0.flushes }
-          preparation.free(31)
-          preparation.operateOnHeld()
+          try fullDepot(preparation)
           wait(preparation)
         }, operate: free),
       Path(

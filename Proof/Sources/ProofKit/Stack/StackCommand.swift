@@ -41,7 +41,9 @@ struct StackDepth {
       let depths = try SubjectName.modes.map { mode in
         let preparation = try Preparation(path, mode: mode.mode)
         try path.prepare(preparation)
+        let before = preparation.heap.statistics()
         let depth = cp_on_stack(StackDepth.room, path.operate, preparation.operand)
+        try path.expectRaised(before, preparation.heap.statistics(), mode.mode)
         if depth == 0 { throw Exit(status: 69, message: "an alternate stack is refused") }
         return Int(depth)
       }

@@ -1,4 +1,4 @@
-import Slab
+@_spi(Proof) import Slab
 
 /// What a heap's books say after the others have freed everything and emptied all caches, beside a thread that stands still.
 struct Books {
@@ -55,9 +55,9 @@ struct Loss {
       fault = "\(objects) objects lost, more than a magazine of \(path.magazine)"
     } else if !path.drains && found.live < min(before.live, after.live) {
       fault = "\(min(before.live, after.live) - found.live) objects counted twice"
-    } else if found.stuckObjects > Loss.stuckBound(path, mode, path.magazine) {
+    } else if found.stuckObjects > Loss.stuckBound(path, mode, path.bounds) {
       fault = "\(found.stuckObjects) objects in caches that nobody can empty"
-    } else if found.stuckPages > Loss.stuckBound(path, mode, Loss.pageMagazine) {
+    } else if found.stuckPages > Loss.stuckBound(path, mode, Path.pageBounds) {
       fault = "\(found.stuckPages) pages in caches that nobody can empty"
     } else if bytes > Loss.bytesBound(path) {
       fault = "\(bytes) bytes lost, more than \(Loss.bytesBound(path))"
@@ -77,15 +77,12 @@ struct Loss {
     }
   }
 
-  /// Objects, or pages, that stay in caches: in `thread` mode those on the stopped thread's own stack, which holds two magazines; in
-  /// a drain those on the stacks that it had stopped.
-  static func stuckBound(_ path: Path, _ mode: SubjectName, _ magazine: Int) -> Int {
+  /// Objects, or pages, that stay in caches: in `thread` mode those on the stopped thread's own stack; in a drain those on the
+  /// stacks that it had stopped.
+  static func stuckBound(_ path: Path, _ mode: SubjectName, _ bounds: StackBounds) -> Int {
     if path.drains { return .max }
-    return mode == .thread ? 2 * magazine : 0
+    return mode == .thread ? bounds.capacity : 0
   }
-
-  /// A row.
-  static let pageMagazine = 64
 
   /// One claimed block, or the blocks that the run asked for touches.
   static func bytesBound(_ path: Path) -> Int {

@@ -1,5 +1,5 @@
 import CProof
-import Slab
+@_spi(Proof) import Slab
 
 /// What an operation works on. A plain value behind a pointer, so that the operation is little but the allocator's code.
 struct Operand {
@@ -74,8 +74,11 @@ final class Preparation {
 
   var heap: Heap { operand.pointee.heap }
   var size: Int { operand.pointee.size }
+  /// What a stack of such blocks holds.
+  let bounds: StackBounds
 
   init(_ path: Path, mode: BindingMode, broken: Breakage = .nothing) throws {
+    bounds = path.bounds
     var configuration = HeapConfiguration()
     configuration.mode = mode
     configuration.windowBytes = path.windowBytes
@@ -122,10 +125,12 @@ final class Preparation {
     for _ in 0..<20_000 where reached(heap.statistics()) == before { try allocate(1) }
   }
 
-  /// Frees until `reached` has changed, or few are left: in `shared` mode nothing is flushed.
-  func free(until reached: (HeapStatistics) -> Int) {
-    let before = reached(heap.statistics())
-    while held.count > 40 && reached(heap.statistics()) == before { free(1) }
+  /// Frees until the stack has been flushed once more and then is full again, or a magazine's worth is left and then one: in
+  /// `shared` mode nothing is flushed.
+  func fillStack() {
+    let before = heap.statistics().flushes
+    while held.count > bounds.batch && heap.statistics().flushes == before { free(1) }
+    free(bounds.batch - 1)
   }
 
   /// Allocates until no cache holds anything.

@@ -1,5 +1,5 @@
 import CProof
-import Slab
+@_spi(Proof) import Slab
 
 /// A way through the allocator: the state to begin from, and the operation that then takes it.
 ///
@@ -16,11 +16,15 @@ struct Path {
   var drains = false
   /// Whether the operation gets a block, which is then nobody else's.
   var allocates = false
+  /// Counts of the heap's books that the operation raises where there are stacks: what the path is named for.
+  var raises: [(HeapStatistics) -> Int] = []
   let prepare: (Preparation) throws -> Void
   let operate: @convention(c) (UnsafeMutableRawPointer?) -> Void
 
-  /// Objects that move at once (`StackInfo`).
-  var magazine: Int { min(max(16384 / size, min(65536 / size, 8), 2), 256) }
+  var bounds: StackBounds { StackBounds(objectsOf: size) }
+  /// Objects that move at once.
+  var magazine: Int { bounds.batch }
+  static let pageBounds = StackBounds(pagesOf: 0)
 
   // MARK: Operations
 
@@ -114,15 +118,15 @@ struct Path {
       Path(
         name: "allocate: opens the stack", allocates: true, prepare: { $0.heap.drain() }, operate: allocate),
       Path(
-        name: "allocate: refills from the depot", allocates: true,
+        name: "allocate: refills from the depot", allocates: true, raises: [{ $0.depotTakes }],
         prepare: {
-          try $0.allocate(400)
-          $0.free(390)
+          try $0.allocate($0.bounds.capacity + 4 * $0.bounds.batch)
+          $0.free($0.bounds.capacity + 3 * $0.bounds.batch)
           try $0.allocate { $0.refills }
-          try $0.allocate(31)
+          try $0.allocate($0.bounds.batch - 1)
         }, operate: allocate),
       Path(
-        name: "allocate: refills from slabs", allocates: true,
+        name: "allocate: refills from slabs", allocates: true, raises: [{ $0.refills }, { $0.slabRefills }],
         prepare: {
           try $0.allocate(400)
           $0.free(300)
@@ -130,9 +134,12 @@ struct Path {
           try $0.allocate(1)
           try $0.emptyCaches()
         }, operate: allocate),
-      Path(name: "allocate: makes a slab", allocates: true, prepare: beforeASlab, operate: allocate),
+      Path(
+        name: "allocate: makes a slab", allocates: true, raises: [{ $0.slabsMade }], prepare: beforeASlab,
+        operate: allocate),
       Path(
         name: "allocate: makes a slab, empties caches", bytes: 2 << 20, drains: true, allocates: true,
+        raises: [{ $0.slabsMade }],
         prepare: {
           if let other = $0.heap.allocate(size: 2000) { $0.heap.deallocate(other, size: 2000) }
           try beforeASlab($0)
@@ -142,18 +149,25 @@ struct Path {
     ]
   }
 
+  /// A stack and a depot that hold no more, and an object to free.
+  static func fullDepot(_ preparation: Preparation) throws {
+    let bounds = preparation.bounds
+    let all = bounds.capacity + bounds.batch * StackBounds.depotSlots
+    try preparation.allocate(all + 3 * bounds.batch)
+    preparation.free(all)
+    preparation.fillStack()
+    preparation.operateOnHeld()
+  }
+
+  /// What shows that a magazine went to the slabs to make room.
+  static var flushesToSlabs: [(HeapStatistics) -> Int] {
+    [{ $0.flushes }, { $0.depotPuts }, { $0.slabObjectsGiven }]
+  }
+
   private static var frees: [Path] {
     let full: (Preparation) throws -> Void = {
-      try $0.allocate(300)
-      $0.free { $0.flushes }
-      $0.free(31)
-      $0.operateOnHeld()
-    }
-    let fullDepot: (Preparation) throws -> Void = {
-      try $0.allocate(1600)
-      $0.free(1400)
-      $0.free { $0.flushes }
-      $0.free(31)
+      try $0.allocate($0.bounds.capacity + 2 * $0.bounds.batch)
+      $0.fillStack()
       $0.operateOnHeld()
     }
     return [
@@ -173,15 +187,19 @@ struct Path {
         prepare: {
           try $0.allocate(60); $0.heap.drain(); $0.free(16); $0.operateOnHeld()
         }, operate: free),
-      Path(name: "free: flushes to the depot", prepare: full, operate: free),
-      Path(name: "free: flushes, the depot is full", prepare: fullDepot, operate: free),
+      Path(
+        name: "free: flushes to the depot", raises: [{ $0.flushes }, { $0.depotPuts }, { $0.cachedObjects }],
+        prepare: full, operate: free),
+      Path(
+        name: "free: flushes, the depot is full", raises: flushesToSlabs, prepare: fullDepot, operate: free),
       Path(
         name: "free without a size: onto the stack",
         prepare: {
           try $0.allocate(20); $0.free(5); $0.operateOnHeld()
         },
         operate: freeUnsized),
-      Path(name: "free without a size: flushes", prepare: fullDepot, operate: freeUnsized),
+      Path(
+        name: "free without a size: flushes", raises: flushesToSlabs, prepare: fullDepot, operate: freeUnsized),
       Path(
         name: "free: of two nodes", nodes: 2,
         prepare: {
@@ -210,15 +228,18 @@ struct Path {
       take(8, "pages: order 8, rows of a block"), give(8, "pages: order 8, free"), take(10, "pages: order 10, grows"),
       give(10, "pages: order 10, free"),
       Path(
-        name: "pages: flushes a row", bytes: 4096,
+        name: "pages: flushes to the depot", bytes: 4096, raises: [{ $0.flushes }, { $0.depotPuts }],
         prepare: { preparation in
+          let batch = pageBounds.batch
           var blocks: [UnsafeMutableRawPointer] = []
-          for _ in 0..<300 { blocks.append(try preparation.heap.allocatePages(order: 0)) }
+          for _ in 0..<pageBounds.capacity + 2 * batch {
+            blocks.append(try preparation.heap.allocatePages(order: 0))
+          }
           let before = preparation.heap.statistics().flushes
-          while blocks.count > 40 && preparation.heap.statistics().flushes == before {
+          while blocks.count > batch && preparation.heap.statistics().flushes == before {
             preparation.heap.deallocatePages(blocks.removeLast(), order: 0)
           }
-          for _ in 0..<63 where blocks.count > 1 { preparation.heap.deallocatePages(blocks.removeLast(), order: 0) }
+          for _ in 1..<batch { preparation.heap.deallocatePages(blocks.removeLast(), order: 0) }
           preparation.operand.pointee.block = blocks.removeLast()
         }, operate: freePages),
     ]
@@ -251,8 +272,9 @@ struct Path {
 
   private static var caches: [Path] {
     let filled: (Preparation) throws -> Void = {
-      try $0.allocate(300)
-      $0.free(250)
+      // So much that the depot has some of it.
+      try $0.allocate($0.bounds.capacity + 3 * $0.bounds.batch)
+      $0.free($0.bounds.capacity + 2 * $0.bounds.batch)
     }
     return [
       Path(name: "drain", drains: true, prepare: filled, operate: drain),

@@ -57,6 +57,7 @@ struct Suspension {
     var report = PathReport(path: path.name, mode: mode)
     cp_pin(0, 0)
     defer { cp_pin(0, -1) }
+    try path.rehearse(mode.mode)
     let preparation = try Preparation(path, mode: mode.mode, broken: broken)
     try path.prepare(preparation)
     guard let shared = cp_map_shared(4096) else { throw Exit.failed("no shared memory") }
