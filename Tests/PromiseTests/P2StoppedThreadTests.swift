@@ -12,7 +12,7 @@ import Testing
 @Suite(.serialized) struct `P2: a stopped thread` {
   /// A thread's room for blocks, which is not Swift's: a stopped thread must not hold the C library's locks.
   private struct Room: ~Copyable {
-    private let blocks = UnsafeMutablePointer<UnsafeMutableRawPointer>.allocate(capacity: 20)
+    private let blocks = UnsafeMutablePointer<UnsafeMutableRawPointer>.allocate(capacity: 72)
 
     deinit { blocks.deallocate() }
 
@@ -27,13 +27,16 @@ import Testing
     }
   }
 
-  /// Operations of the slow paths: classes with two objects in a magazine, pages, runs, now and then a drain.
+  /// One more than a stack holds, so that it is flushed and refilled. Not a stored value: who makes that first may be stopped in it.
+  private static func tooMany(_ stack: StackIndex) -> Int { StackInfo(stack, after: nil).capacity + 1 }
+
+  /// Operations of the slow paths: classes and pages with few on a stack, runs, now and then a drain.
   private static func work(_ heap: Heap, _ room: borrowing Room, _ random: inout Random, _ operations: Int) {
     for operation in 0..<operations {
       switch random.below(6) {
-      case 0, 1: room.exchange(heap, 5, of: 30_000)
-      case 2: room.exchange(heap, 20, of: 2000)
-      case 3: room.exchangePages(heap, 10, order: 3)
+      case 0, 1: room.exchange(heap, tooMany(StackIndex(SizeClass(holding: 30_000))), of: 30_000)
+      case 2: room.exchange(heap, tooMany(StackIndex(SizeClass(holding: 16_000))), of: 16_000)
+      case 3: room.exchangePages(heap, tooMany(StackIndex(pageOrder: 3)), order: 3)
       case 4: room.exchange(heap, 1, of: 300_000)
       default:
         if operation % 4 == 0 { heap.drain() }
@@ -51,6 +54,7 @@ import Testing
       warmUp(heap)
       var random = seed.random()
       Self.work(heap, Room(), &random, 60)
+      #expect(heap.mode == .shared || heap.statistics().flushes > 0, "no stack was full; \(seed)")
       let started = Counter()
       let ends = Counter()
       let rounds = ct_thread_sanitizer() ? 10 : 60

@@ -100,6 +100,10 @@ public final class Search {
     m.pointee.preparingCPU = 0
     m.pointee.usesFences = false
     m.pointee.current = 0
+    // What is seeded is to be found by the threads: it may not spoil the state that they begin in.
+    let mutation = km_mutation
+    km_set_mutation(0)
+    defer { km_set_mutation(mutation) }
     world = try scenario.make()
     m.pointee.preparingCPU = 0
     m.pointee.threadCount = world.threads.count

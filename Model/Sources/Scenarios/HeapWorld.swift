@@ -1,5 +1,5 @@
-// Heaps in the arena, with names for their words. Objects are of 32 KiB unless said otherwise: two move between a CPU's
-// stack and the depot at once, four are on a stack, eight in a slab.
+// Heaps in the arena, with names for their words. Objects are of 32 KiB unless said otherwise: four move between a CPU's
+// stack and the depot at once, 16 are on a stack, eight in a slab.
 
 import Explorer
 import KAllocAtomics
@@ -66,6 +66,11 @@ struct SmallHeap {
 
   func take(_ count: Int) -> [UInt64] { (0..<count).compactMap { _ in take() } }
   func give(_ objects: [UInt64]) { for object in objects { give(object) } }
+
+  /// Ends the model where the next free on `cpu` would not flush, which the scenario is about.
+  func requireFullStack(onCPU cpu: Int) {
+    precondition(state.region(cpu).fill(info) == info.capacity, "the stack is not full")
+  }
 
   /// What must hold when all threads have ended.
   func check() {

@@ -47,21 +47,22 @@ let heapScenarios: [Scenario] = [
 
   Scenario("heap-flush-refill", "a full stack is flushed to the depot while another CPU refills from it") {
     let heap = try SmallHeap(.rseq)
-    let objects = heap.take(8)
-    heap.give(Array(objects[0..<4]))
-    return world(heap, { heap.give(objects[4]) }, { heap.take() })
+    let full = heap.info.capacity
+    let objects = heap.take(full + heap.info.batch)
+    heap.give(Array(objects[0..<full]))
+    heap.requireFullStack(onCPU: 0)
+    return world(heap, { heap.give(objects[full]) }, { heap.take() })
   },
 
   Scenario("heap-refill-refill", "two CPUs refill when the depot has one magazine, and a third flushes another") {
     let heap = try SmallHeap(.rseq)
     SimulatedSystem.prepare(onCPU: 1)
-    let others = heap.take(4)
-    heap.give(others)
-    let objects = heap.take(8)
-    heap.give(Array(objects[0..<6]))
-    SimulatedSystem.prepare(onCPU: 0)
-    _ = heap.take(2)
-    return world(heap, cpus: [0, 2, 1], { heap.take() }, { heap.take() }, { heap.give(objects[6]) })
+    // One more than a stack holds goes back, so that the depot has a magazine, and then as many as fill it again.
+    let back = heap.info.capacity + heap.info.batch
+    let objects = heap.take(back + heap.info.batch)
+    heap.give(Array(objects[0..<back]))
+    heap.requireFullStack(onCPU: 1)
+    return world(heap, cpus: [0, 2, 1], { heap.take() }, { heap.take() }, { heap.give(objects[back]) })
   },
 
   Scenario("heap-refill-partial", "two CPUs refill from a depot of magazines that are not full") {
@@ -136,9 +137,11 @@ let heapScenarios: [Scenario] = [
 
   Scenario("heap-drain-flush", "a drain meets a flush and a refill on the CPU it drains") {
     let heap = try SmallHeap(.rseq)
-    let objects = heap.take(5)
-    heap.give(Array(objects[0..<4]))
-    return world(heap, cpus: [0, 1], { heap.give(objects[4]) }, { heap.state.drainAll() })
+    let full = heap.info.capacity
+    let objects = heap.take(full + heap.info.batch)
+    heap.give(Array(objects[0..<full]))
+    heap.requireFullStack(onCPU: 0)
+    return world(heap, cpus: [0, 1], { heap.give(objects[full]) }, { heap.state.drainAll() })
   },
 
   Scenario("heap-drain-drain", "two drains meet on the same CPUs, and one of them allocates afterwards") {
