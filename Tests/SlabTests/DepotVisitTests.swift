@@ -75,12 +75,17 @@ import Testing
       let state = try heap.state().get()
       let info = state.info(StackIndex(SizeClass(holding: 64)))
       let flags = AllocFlags.kernel.union(.thisNode)
-      // Whichever node this thread is on, and is moved to: one of the two is foreign.
       let blocks = try (0..<2).map { node in
         try heap.allocate(size: 64, alignment: 16, flags: flags, node: NodeIndex(node)).baseAddress!
       }
-      for block in blocks { heap.deallocate(block, size: 64) }
-      let region = try #require(state.outgoingRegion(Int(ka_thread_slot())))
+      // Whichever node the CPU is of: one of the two is foreign. A thread that was moved between the two frees might have none.
+      let slot = Counter()
+      nonisolated(unsafe) let freed = blocks
+      onOneCPU {
+        for block in freed { heap.deallocate(block, size: 64) }
+        slot.add(Int(ka_thread_slot()))
+      }
+      let region = try #require(state.outgoingRegion(slot.value))
       let home = try #require((0..<2).first { state.outgoingFill(region, info.stack, NodeIndex($0)) > 0 })
       #expect(heap.validate() == nil)
       let array = WordArray(region.base + state.outgoing.arrayOffset(info.stack, NodeIndex(home)))
