@@ -72,8 +72,6 @@ bool ka_os_read_only(void *address, size_t bytes) {
   return ka_syscall3(SYS_mprotect, (long)address, (long)bytes, PROT_READ) == 0;
 }
 
-bool ka_os_writable(void *address, size_t bytes) { return ka_os_commit(address, bytes); }
-
 bool ka_os_purge(void *address, size_t bytes) {
   return ka_syscall3(SYS_madvise, (long)address, (long)bytes, MADV_DONTNEED) == 0;
 }
@@ -188,7 +186,6 @@ void *ka_os_reserve(size_t bytes, size_t alignment) { return NULL; }
 void *ka_os_map(size_t bytes, size_t alignment) { return NULL; }
 bool ka_os_commit(void *address, size_t bytes) { return false; }
 bool ka_os_read_only(void *address, size_t bytes) { return false; }
-bool ka_os_writable(void *address, size_t bytes) { return false; }
 bool ka_os_purge(void *address, size_t bytes) { return false; }
 bool ka_os_purge_ranges(const ka_os_ranges *list) { return false; }
 void ka_os_unmap(void *address, size_t bytes) {}

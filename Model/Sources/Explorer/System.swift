@@ -89,9 +89,6 @@ func osCommit(_ address: UnsafeMutableRawPointer, _ bytes: Int) -> Bool {
 @_cdecl("ka_os_read_only")
 func osReadOnly(_ address: UnsafeMutableRawPointer, _ bytes: Int) -> Bool { true }
 
-@_cdecl("ka_os_writable")
-func osWritable(_ address: UnsafeMutableRawPointer, _ bytes: Int) -> Bool { true }
-
 @_cdecl("ka_os_purge")
 func osPurge(_ address: UnsafeMutableRawPointer, _ bytes: Int) -> Bool {
   if !isRunning { return true }

@@ -20,10 +20,10 @@ void *_Nullable ka_os_map(size_t bytes, size_t alignment);
 /// Makes a part of a reservation readable and writable. False where refused, and then nothing has changed.
 bool ka_os_commit(void *_Nonnull address, size_t bytes);
 
-/// Makes whole pages of a reservation readable only, where they read as zero and take no memory, from `mlockall` only page tables, or writable.
+/// Makes whole pages of a reservation readable only, where they read as zero and take no memory, from `mlockall` only page tables;
+/// `ka_os_commit` makes them writable.
 /// False where refused.
 bool ka_os_read_only(void *_Nonnull address, size_t bytes);
-bool ka_os_writable(void *_Nonnull address, size_t bytes);
 
 /// Gives the memory of whole pages back; they stay mapped and read as zero. False where refused.
 bool ka_os_purge(void *_Nonnull address, size_t bytes);

@@ -51,8 +51,6 @@ struct Depot {
     magazineBytes = info.magazineBytes
   }
 
-  private static var everySlot: UInt64 { FullSlots.every }
-
   /// A magazine that the caller owns: a count and as many pointers.
   @safe
   struct Magazine {
@@ -71,7 +69,7 @@ struct Depot {
 
   /// Every slot empty: how a depot begins. Before it is published.
   func initialise() {
-    empty.storeRelaxed(Depot.everySlot)
+    empty.storeRelaxed(FullSlots.every)
   }
 
   func magazine(_ slot: Int) -> Magazine {
@@ -149,5 +147,5 @@ struct Depot {
   }
 
   /// Whether no slot is owned by anybody, as it must be when quiescent.
-  var isWhole: Bool { FullSlots(bits: full.loadRelaxed()).full ^ empty.loadRelaxed() == Depot.everySlot }
+  var isWhole: Bool { FullSlots(bits: full.loadRelaxed()).full ^ empty.loadRelaxed() == FullSlots.every }
 }

@@ -121,7 +121,7 @@ struct Companion {
     let start = (base &+ UInt(blocks.lowerBound &* bytesPerBlock)) & ~mask
     let end = (base &+ UInt(blocks.upperBound &* bytesPerBlock) &+ mask) & ~mask
     // SAFETY: pages of the array, which is the layer's above and stays mapped as long as the region.
-    return unsafe ka_os_writable(UnsafeMutableRawPointer(bitPattern: start).unsafelyUnwrapped, Int(end &- start))
+    return unsafe ka_os_commit(UnsafeMutableRawPointer(bitPattern: start).unsafelyUnwrapped, Int(end &- start))
   }
 }
 
