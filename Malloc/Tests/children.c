@@ -112,14 +112,7 @@ static void borrows(void) { borrow(0); }
 static void borrows_beside_threads(void) { borrow(4); }
 
 int main(int count, char **words) {
-  CHECK(count == 2);
-  static const struct { const char *name; void (*test)(void); } tests[] = {
+  static const struct named_test tests[] = {
       {"forks", forks}, {"clones", clones}, {"storm", storm}, {"borrows", borrows}, {"borrows-beside-threads", borrows_beside_threads}};
-  for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-    if (!strcmp(words[1], tests[i].name)) {
-      tests[i].test();
-      printf("%s: ok\n", words[1]);
-      return 0;
-    }
-  CHECK(!"a test of that name");
+  run_named(count, words, tests, sizeof tests / sizeof *tests);
 }

@@ -242,15 +242,8 @@ static void hands_over(void) {
 }
 
 int main(int count, char **words) {
-  CHECK(count == 2);
-  static const struct { const char *name; void (*test)(void); } tests[] = {
+  static const struct named_test tests[] = {
       {"threads-10000", threads_10000}, {"keys", keys_end}, {"background", background}, {"ages", ages}, {"locked", locked}, {"signals", signals},
       {"alternate-stacks", alternate_stacks}, {"phases", phases}, {"address-space", address_space}, {"exhausted", exhausted}, {"plugins", plugins}, {"exits", exits}, {"hands-over", hands_over}};
-  for (size_t i = 0; i < sizeof tests / sizeof *tests; i++)
-    if (!strcmp(words[1], tests[i].name)) {
-      tests[i].test();
-      printf("%s: ok\n", words[1]);
-      return 0;
-    }
-  CHECK(!"a test of that name");
+  run_named(count, words, tests, sizeof tests / sizeof *tests);
 }
