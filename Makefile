@@ -42,7 +42,7 @@ malloc: ## Build build/libkalloc.so, libkalloc.a and libkalloc-hardened.so: LD_P
 	@Malloc/link build
 	@Malloc/link --hardened build
 
-test-malloc: malloc ## Run real programs on it, in all modes and hardened (PROGRAMS="git redis" for some; 40 minutes)
+test-malloc: malloc ## Run real programs on it, in all modes and hardened (PROGRAMS="git redis" for some; 20 minutes)
 	@Scripts/bootstrap programs
 	@Malloc/test all $(PROGRAMS)
 

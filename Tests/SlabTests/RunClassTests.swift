@@ -122,6 +122,32 @@ import Testing
     }
   }
 
+  @Test func `go back from the stacks before memory is used that was never touched, where they are many`() throws {
+    try withHeap { heap in
+      guard try heap.state().get().caches else { return }
+      onOneCPU {
+        func leaveOnStacks(_ frames: ClosedRange<Int>) -> (bytes: Int, end: UInt) {
+          let blocks = frames.map { (block: heap.allocate(size: $0 * 4096)!, bytes: $0 * 4096) }
+          for (block, bytes) in blocks { heap.deallocate(block, size: bytes) }
+          return (blocks.reduce(0) { $0 + $1.bytes }, blocks.map { UInt(bitPattern: $0.block) + UInt($0.bytes) }.max()!)
+        }
+        let few = leaveOnStacks(9...12)
+        let large = heap.allocate(size: 30 * 4096)!
+        #expect(heap.committedBytes == few.bytes + 30 * 4096, "less than 256 KiB stay")
+        heap.deallocate(large, size: 30 * 4096)
+        heap.drain()
+
+        let many = leaveOnStacks(9...16)
+        #expect(heap.committedBytes == many.bytes)
+        let next = heap.allocate(size: 60 * 4096)!
+        #expect(heap.committedBytes == 60 * 4096 && UInt(bitPattern: next) + 60 * 4096 <= many.end)
+        heap.deallocate(next, size: 60 * 4096)
+        heap.drain()
+        #expect(heap.committedBytes == 0 && heap.validate() == nil)
+      }
+    }
+  }
+
   @Test func `no more of them stay on a stack than it has room for`() throws {
     try withHeap { heap in
       let blocks = try (0..<100).map { _ in try #require(heap.allocate(size: 300_000)) }

@@ -79,12 +79,32 @@ extension HeapState {
     for rank in 0..<ranks {
       let source = self.node(rank, from: node)
       if let (pages, first) = pages(source).allocate(frames: frames, alignment: alignment, flags: flags) {
-        return .success(Run(pages: pages, first: first))
+        let run = Run(pages: pages, first: first)
+        return .success(preferTouched(run, frames: frames, alignment: alignment, flags: flags, on: source))
       }
     }
     uncharge(frames &* Frames.bytes)
     return .failure(flags.contains(.thisNode) && nodeCount > 1 ? .nodeUnavailable : .outOfMemory)
   }
+
+  /// `run`, or where that was never touched another of `node` that was, after the large blocks on this CPU's stacks have gone back.
+  private func preferTouched(
+    _ run: Run, frames: Int, alignment: Int, flags: AllocFlags, on node: NodeIndex
+  ) -> Run {
+    guard flags.contains(.reclaim), run.pages.isClean(run.first, frames: frames),
+      returnOwnRuns(atLeast: max(frames &* Frames.bytes, HeapState.leastReturned)),
+      let (pages, first) = pages(node).allocate(frames: frames, alignment: alignment, flags: flags)
+    else { return run }
+    let other = Run(pages: pages, first: first)
+    let (given, kept) = pages.isClean(first, frames: frames) ? (other, run) : (run, other)
+    if !given.pages.free(given.first, frames: frames, touched: false) {
+      Misuse.metadata.trap(at: given.pages.addressBits(of: given.first))
+    }
+    return kept
+  }
+
+  /// The bytes of large blocks that are worth going back, so that one which is used now and then stays where a heap grows.
+  private static var leastReturned: Int { 256 << 10 }
 
   /// Gives frames back and uncharges them. Traps where one of them is free already.
   func giveRun(_ pages: PageRegion, _ first: FrameIndex, frames: Int) {

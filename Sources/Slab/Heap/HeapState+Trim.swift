@@ -5,6 +5,8 @@
 //              16 MiB, they are emptied: a cached object keeps its slab, and of a class that is used no more nobody comes
 //              for it. As the marks are apart geometrically, this costs O(1) for each byte that the heap grows. Other CPUs
 //              that hold little keep it: a drain stops them all, which in a virtual machine may take milliseconds.
+// by touch     where a slab or a large block would take pages that were never touched, and this CPU's stacks hold 256 KiB of large
+//              blocks of other lengths, those go back first: the first touch of one page costs more than to claim several blocks.
 // by age       once in a second somebody gives back what has been free for a second, `purgeBatchBytes` at a time, so that no
 //              free takes long.
 // by budget    where more than `retainedBytes` are free and dirty, a hundred times a second what has been free for 20 ms.
@@ -102,9 +104,9 @@ extension HeapState {
 
   /// Returns the pointers in the caller's own stacks to slabs and rows, which needs no barrier. A caller that moves on to another
   /// CPU goes on with that one's.
-  func emptyOwnStacks() {
+  func emptyOwnStacks(_ stacks: Range<Int> = 0..<StackIndex.count) {
     guard let cache = LocalCache(self) else { return }
-    for index in 0..<StackIndex.count {
+    for index in stacks {
       let stack = StackIndex(rawValue: index)
       let info = info(stack)
       // As many as there can be: others may fill it as fast.
@@ -112,6 +114,21 @@ extension HeapState {
         if !returnNewest(info, of: cache) { break }
       }
     }
+  }
+
+  /// Returns the large blocks in the caller's own stacks to the page level where they are `bytes` or more. Returns whether.
+  func returnOwnRuns(atLeast bytes: Int) -> Bool {
+    guard let cache = LocalCache(self) else { return false }
+    let region = cache.region
+    let stacks = StackIndex.withDepot..<StackIndex.count
+    var held = 0
+    for index in stacks {
+      let info = info(StackIndex(rawValue: index))
+      held &+= region.fill(info) &* info.objectBytes
+    }
+    if held < bytes { return false }
+    emptyOwnStacks(stacks)
+    return true
   }
 
   /// Returns a magazine's worth of the newest pointers, or one where they have no depot. False: there was none, or every magazine

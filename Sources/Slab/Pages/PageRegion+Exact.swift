@@ -28,6 +28,7 @@ extension PageRegion {
 
   /// Frees a run, or any part of one.
   ///
+  /// - Parameter touched: false where nobody has written to it since it was taken: what was clean stays so.
   /// - Returns: false where a frame of it was not allocated, or lies outside the region: a double free or a foreign
   ///   one, which the caller must treat as a broken program. Frames outside are not touched at all. Of the others,
   ///   those that were allocated are now free and those that were free still are: the region stays consistent, but
@@ -37,9 +38,9 @@ extension PageRegion {
   /// Concurrent.
   ///
   /// > Safety: the caller owns the frames, and nobody uses them any more.
-  public func free(_ first: FrameIndex, frames: Int) -> Bool {
+  public func free(_ first: FrameIndex, frames: Int, touched: Bool = true) -> Bool {
     guard spans(first.rawValue, frames) else { return false }
-    let freed = release(first.rawValue..<first.rawValue + frames, dirty: true)
+    let freed = release(first.rawValue..<first.rawValue + frames, dirty: touched)
     uncharge(freed)
     return freed == frames
   }

@@ -159,12 +159,14 @@ extension PageRegion {
   }
 
   /// Whether `address` lies in a usable frame.
+  @inline(__always)
   public func contains(_ address: UnsafeRawPointer) -> Bool {
     let first = origin &+ UInt(bitPattern: head << frameShift)
     return UInt(bitPattern: address) &- first < UInt(bitPattern: frameCount << frameShift)
   }
 
   /// The frame that `address` lies in; nil outside the usable frames.
+  @inline(__always)
   public func frame(of address: UnsafeRawPointer) -> FrameIndex? {
     // SAFETY: compared, not dereferenced.
     guard unsafe contains(address) else { return nil }

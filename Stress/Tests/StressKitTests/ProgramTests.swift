@@ -162,6 +162,6 @@ private func program(
     defer { trace.unmap() }
     #expect(trace.header.events > 50)
     #expect(trace.header.isFinished)
-    #expect(ReplayChild.measure(trace, on: FaultyAllocator(fault: .none), serial: false).failure == nil)
+    #expect(ReplayChild.measure(ReplaySteps(trace, serial: false), on: FaultyAllocator(fault: .none)).failure == nil)
   }
 }

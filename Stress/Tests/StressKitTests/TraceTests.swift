@@ -120,13 +120,46 @@ private func fault(_ data: Data) -> TraceFault? {
     #expect(trace.header.note == "a?[2Jb?")
   }
 
+  @Test func `a replay uses the slot of a block again where the same thread made and ended it, and no other`() throws {
+    var builder = TraceBuilder()
+    builder.malloc(100)
+    builder.free(1)
+    builder.malloc(200)  // in the slot of the first
+    builder.realloc(1, 300)  // the same
+    builder.thread(1)
+    builder.malloc(400)
+    builder.free(2)  // the other thread's, which leaves its slot to nobody
+    builder.free(1)
+    builder.thread(0)
+    builder.malloc(500)
+    let trace = try Trace(data: builder.data())
+    defer { trace.unmap() }
+    func slots(serial: Bool) -> [UInt32] {
+      let steps = ReplaySteps(trace, serial: serial)
+      defer { steps.unmap() }
+      var slots: [UInt32] = []
+      steps.forEachEvent { event, step in
+        let found = steps.steps[step]
+        #expect(found.operation == event.operation && found.size == max(1, event.size))
+        slots.append(found.slot)
+      }
+      #expect(
+        (0..<trace.events.count).map { index in
+          steps.event(of: steps.carriers.count == 1 ? index : [0, 1, 2, 3, 5, 6, 7, 4][index])
+        } == (0..<trace.events.count).map { $0 })
+      return slots
+    }
+    #expect(slots(serial: false) == [0, 0, 0, 1, 2, 1, 2, 3])
+    #expect(slots(serial: true) == [0, 0, 0, 0, 1, 0, 1, 2])
+  }
+
   @Test(arguments: [false, true])
   func `a replay of many threads finds every block as it was left`(_ serial: Bool) throws {
     for seed in 0..<10 {
       let trace = try Trace(data: TraceBuilder.busy(seed: UInt64(seed)).data())
       defer { trace.unmap() }
       let allocator = FaultyAllocator(fault: .none)
-      let result = ReplayChild.measure(trace, on: allocator, serial: serial)
+      let result = ReplayChild.measure(ReplaySteps(trace, serial: serial), on: allocator)
       #expect(result.failure == nil, "seed \(seed)")
       #expect(allocator.committedBytes == 1 << 20)
     }
@@ -136,7 +169,7 @@ private func fault(_ data: Data) -> TraceFault? {
   func `a replay finds a fault`(_ fault: FaultyAllocator.Fault) throws {
     let trace = try Trace(data: TraceBuilder.busy(seed: 5, events: 40_000).data())
     defer { trace.unmap() }
-    #expect(ReplayChild.measure(trace, on: FaultyAllocator(fault: fault), serial: true).failure != nil)
+    #expect(ReplayChild.measure(ReplaySteps(trace, serial: true), on: FaultyAllocator(fault: fault)).failure != nil)
   }
 
   @Test(arguments: ["cpython", "swiftc", "git-log", "git-repack"])

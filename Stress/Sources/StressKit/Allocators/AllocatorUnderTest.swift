@@ -19,9 +19,9 @@ protocol AllocatorUnderTest: Sendable {
   /// Bytes that may be used of a live block: at least those asked for. `nil` where the allocator does not know the block.
   func usableSize(of block: UnsafeMutableRawPointer) -> Int?
 
-  /// `allocate` and `reallocate` for a replay, which numbers its blocks: for one that knows beforehand where they will lie.
-  func place(of block: UInt32, size: Int, alignment: Int, zeroed: Bool) -> UnsafeMutableRawPointer?
-  func move(_ block: UnsafeMutableRawPointer, to new: UInt32, size: Int, alignment: Int, newSize: Int) -> ResizedBlock?
+  /// `allocate` and `reallocate` at a step of a replay: for one that knows beforehand where the blocks will lie.
+  func place(at step: Int, size: Int, alignment: Int, zeroed: Bool) -> UnsafeMutableRawPointer?
+  func move(_ block: UnsafeMutableRawPointer, at step: Int, size: Int, alignment: Int, newSize: Int) -> ResizedBlock?
 
   /// 4096 << order bytes, aligned to their size.
   func allocatePages(order: Int) -> UnsafeMutableRawPointer?
@@ -128,12 +128,11 @@ struct AllocatorTraffic: Codable, Equatable, Sendable {
 
 extension AllocatorUnderTest {
   @inline(__always)
-  func place(of block: UInt32, size: Int, alignment: Int, zeroed: Bool) -> UnsafeMutableRawPointer? {
+  func place(at step: Int, size: Int, alignment: Int, zeroed: Bool) -> UnsafeMutableRawPointer? {
     allocate(size: size, alignment: alignment, zeroed: zeroed)
   }
   @inline(__always)
-  func move(_ block: UnsafeMutableRawPointer, to new: UInt32, size: Int, alignment: Int, newSize: Int) -> ResizedBlock?
-  {
+  func move(_ block: UnsafeMutableRawPointer, at step: Int, size: Int, alignment: Int, newSize: Int) -> ResizedBlock? {
     reallocate(block, size: size, alignment: alignment, newSize: newSize)
   }
   var pageOrders: ClosedRange<Int> { 0...10 }

@@ -1,3 +1,4 @@
+import KAlloc
 import Slab
 
 /// The allocator that all this is about.
@@ -14,18 +15,31 @@ struct HeapAllocator: AllocatorUnderTest {
   var shrinkingNeverFails: Bool { true }
   var makesScratchHeaps: Bool { true }
 
+  @inline(__always)
   func allocate(size: Int, alignment: Int, zeroed: Bool) -> UnsafeMutableRawPointer? {
-    if zeroed { return allocateFully(size, alignment, [.kernel, .zero]) }
-    if mixesForms, size & 7 == 3 { return allocateFully(size, alignment, .kernel) }
-    return heap.allocate(size: size, alignment: alignment)
+    if mixesForms { return allocateInMixedForms(size, alignment, zeroed) }
+    if !zeroed { return heap.allocate(size: size, alignment: alignment) }
+    // SAFETY: a size of at least 1, and the alignment is a power of two.
+    let layout = Layout(uncheckedSize: size, alignment: alignment)
+    return try? heap.allocate(layout, flags: [.kernel, .zero], node: .any).baseAddress
   }
 
-  private func allocateFully(_ size: Int, _ alignment: Int, _ flags: AllocFlags) -> UnsafeMutableRawPointer? {
-    try? heap.allocate(size: size, alignment: alignment, flags: flags, node: nil).baseAddress
+  @inline(never)
+  private func allocateInMixedForms(_ size: Int, _ alignment: Int, _ zeroed: Bool) -> UnsafeMutableRawPointer? {
+    if !zeroed && size & 7 != 3 { return heap.allocate(size: size, alignment: alignment) }
+    let flags: AllocFlags = zeroed ? [.kernel, .zero] : .kernel
+    return try? heap.allocate(size: size, alignment: alignment, flags: flags, node: nil).baseAddress
   }
 
+  @inline(__always)
   func deallocate(_ block: UnsafeMutableRawPointer, size: Int, alignment: Int) {
-    if mixesForms, size & 7 == 5 { return heap.deallocate(block) }
+    if mixesForms { return deallocateInMixedForms(block, size, alignment) }
+    heap.deallocate(block, size: size, alignment: alignment)
+  }
+
+  @inline(never)
+  private func deallocateInMixedForms(_ block: UnsafeMutableRawPointer, _ size: Int, _ alignment: Int) {
+    if size & 7 == 5 { return heap.deallocate(block) }
     heap.deallocate(block, size: size, alignment: alignment)
   }
 

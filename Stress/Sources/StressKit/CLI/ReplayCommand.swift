@@ -72,11 +72,14 @@ struct ReplayCommand: ParsableCommand {
   private static let planned = "planned"
 
   private static func measure(_ trace: Trace, on name: String, serial: Bool) throws -> ReplayResult {
-    if name == planned { return ReplayChild.measure(trace, on: PlannedPlaces(trace), serial: serial) }
+    let steps = ReplaySteps(trace, serial: serial)
+    if name == planned {
+      return ReplayChild.measure(steps, on: PlannedPlaces(steps, blocks: trace.header.blocks))
+    }
     guard let name = AllocatorName(rawValue: name) else { throw Exit.badArgument("--child needs --on") }
     var options = RunOptions()
     options.mixesForms = false
-    return try name.open(options, for: ReplayUse(trace: trace, serial: serial))
+    return try name.open(options, for: ReplayUse(steps: steps))
   }
 
   private var command: String {
@@ -106,10 +109,9 @@ struct ReplayCommand: ParsableCommand {
 
 /// A replay in this process.
 private struct ReplayUse: AllocatorUse {
-  let trace: Trace
-  let serial: Bool
+  let steps: ReplaySteps
 
   func callAsFunction(_ allocator: some AllocatorUnderTest) -> ReplayResult {
-    ReplayChild.measure(trace, on: allocator, serial: serial)
+    ReplayChild.measure(steps, on: allocator)
   }
 }

@@ -9,51 +9,51 @@ import Glibc
 
 /// The place of each block of a trace.
 struct PlannedPlaces: AllocatorUnderTest {
-  /// By block: its offset, and as the lowest bit whether another block has been there.
+  /// By step: the offset of the block that is made there, and as the lowest bit whether another block has been there.
   private let places: MappedArray<UInt64>
   private let memory: MappedArray<UInt8>
 
-  init(_ trace: Trace) {
-    places = MappedArray(count: trace.header.blocks)
-    let sizes = MappedArray<Int>(count: trace.header.blocks)
-    defer { sizes.unmap() }
-    var planner = Planner(threads: trace.header.threads)
-    for index in 0..<trace.events.count {
-      let event = trace.events[index]
-      let thread = Int(event.thread)
+  init(_ steps: ReplaySteps, blocks: Int) {
+    let places = MappedArray<UInt64>(count: steps.steps.count)
+    let live = MappedArray<(place: UInt64, size: Int)>(count: blocks)
+    defer { live.unmap() }
+    var planner = Planner(threads: steps.carriers.count)
+    steps.forEachEvent { event, step in
+      let thread = Int(event.thread) % steps.carriers.count
       let block = Int(event.block)
       if event.operation == .free {
-        planner.give(places[block], sizes[block], to: thread)
-        continue
+        planner.give(live[block].place, live[block].size, to: thread)
+        return
       }
       let (size, alignment) = Planner.rounded(max(1, event.size), alignment: 1 << Int(event.alignmentShift))
-      sizes[block] = size
-      if event.operation == .reallocate {
-        let previous = Int(event.previous)
-        if sizes[previous] == size {
-          places[block] = places[previous]
-          continue
+      live[block] = (0, size)
+      if event.operation == .reallocate, live[Int(event.previous)].size == size {
+        live[block] = live[Int(event.previous)]
+      } else {
+        if event.operation == .reallocate {
+          planner.give(live[Int(event.previous)].place, live[Int(event.previous)].size, to: thread)
         }
-        planner.give(places[previous], sizes[previous], to: thread)
+        live[block].place = planner.take(size, alignment, for: thread)
       }
-      places[block] = planner.take(size, alignment, for: thread)
+      places[step] = live[block].place
     }
+    self.places = places
     memory = MappedArray(count: planner.end)
   }
 
   var name: String { "planned" }
 
-  func place(of block: UInt32, size: Int, alignment: Int, zeroed: Bool) -> UnsafeMutableRawPointer? {
-    let place = places[Int(block)]
+  func place(at step: Int, size: Int, alignment: Int, zeroed: Bool) -> UnsafeMutableRawPointer? {
+    let place = places.base[step]
     let address = UnsafeMutableRawPointer(memory.base + Int(place & ~1))
     if zeroed, place & 1 != 0 { memset(address, 0, size) }
     return address
   }
 
   func move(
-    _ block: UnsafeMutableRawPointer, to new: UInt32, size: Int, alignment: Int, newSize: Int
+    _ block: UnsafeMutableRawPointer, at step: Int, size: Int, alignment: Int, newSize: Int
   ) -> ResizedBlock? {
-    let address = UnsafeMutableRawPointer(memory.base + Int(places[Int(new)] & ~1))
+    let address = UnsafeMutableRawPointer(memory.base + Int(places.base[step] & ~1))
     if address != block { memmove(address, block, min(size, newSize)) }
     return ResizedBlock(address: address, size: newSize)
   }

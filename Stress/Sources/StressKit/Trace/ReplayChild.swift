@@ -15,8 +15,9 @@ struct ReplayResult: Codable, Equatable, Sendable {
 
 enum ReplayChild {
   /// Replays in this process.
-  static func measure(_ trace: Trace, on allocator: some AllocatorUnderTest, serial: Bool) -> ReplayResult {
-    let replayer = Replayer(allocator, trace, serial: serial)
+  static func measure(_ steps: ReplaySteps, on allocator: some AllocatorUnderTest) -> ReplayResult {
+    let replayer = Replayer(allocator, steps)
+    defer { replayer.unmap() }
     replayer.warm()
     let committed = allocator.committedBytes
     // An allocator has been used before, as the C library's has: what its beginning takes is none of the replay's.
