@@ -76,6 +76,7 @@ extension HeapState {
         magazine.count = unsafe outgoingCache.popBatch(stack, into: magazine.pointers, limit: limit)
         check(info, magazine)
         depot(info, on: home).put(magazine)
+        cache.region.count(.depotPuts)
         purgeInPassing(freed)
       }
     }

@@ -6,6 +6,8 @@
   public let batch: Int
   /// Magazines in a depot.
   public static var depotSlots: Int { StackInfo.depotSlots }
+  /// Pointers of one kind on their way to another one of `nodes` nodes.
+  public static func outgoing(nodes: Int) -> Int { HeapState.Outgoing(nodeCount: nodes).capacity }
 
   /// Those of the class that holds objects of `size` bytes.
   public init(objectsOf size: Int) { self.init(StackIndex(SizeClass(holding: size))) }

@@ -29,6 +29,9 @@ public enum Program {
     }
   }
 
+  /// Where this program is: what runs in a process of its own is another one of it.
+  static let path = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().path
+
   static func complain(_ message: String) {
     FileHandle.standardError.write(Data("kproof: \(message)\n".utf8))
   }
@@ -41,6 +44,27 @@ struct Exit: Error {
 
   static func badArgument(_ message: String) -> Exit { Exit(status: 64, message: message) }
   static func failed(_ message: String) -> Exit { Exit(status: 1, message: message) }
+
+  /// Throws where an option's value is none of those that it takes.
+  static func check<Value: Comparable>(_ option: String, _ value: Value, _ values: ClosedRange<Value>) throws {
+    if values.contains(value) { return }
+    throw badArgument("\(option) takes \(values.lowerBound) to \(values.upperBound), not \(value)")
+  }
+
+  /// The same for a time in seconds.
+  static func check(_ option: String, seconds: Double, upTo most: Double) throws {
+    if seconds > 0, seconds <= most { return }
+    throw badArgument("\(option) takes seconds above 0, up to \(most), not \(seconds)")
+  }
+}
+
+/// How a command ends.
+enum Verdict {
+  static func end(_ failures: [String]) throws {
+    if failures.isEmpty { return }
+    failures.dropLast().forEach(Program.complain)
+    throw Exit.failed(failures.last ?? "")
+  }
 }
 
 struct KProof: ParsableCommand {

@@ -46,8 +46,7 @@ enum SelfTest {
     let storm = try Storm.run(.plainStacks, .all, StormOptions.parse(["--seconds", "10"]))
     expect("a pop that is not restartable", "storm", SelfTest.fault(storm))
     for kind in [Workload.Kind.signals, .fork] {
-      let run = try Contender.kalloc(.spinLocked).run(
-        Workload(kind: kind, seconds: 1, childLimit: 1000), limit: 4)
+      let run = try Contender.kalloc(.spinLocked).run(Workload(kind: kind, limit: 1000), limit: 4)
       expect("a spin lock", kind.rawValue, SelfTest.fault(run))
     }
     expect("too little address space", "run", try SelfTest.refusal())
@@ -57,11 +56,11 @@ enum SelfTest {
 
   /// A process that has no room for its heaps says so, and that is no failure of the allocator.
   private static func refusal() throws -> String? {
-    let own = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().path
-    let script = ["-c", "ulimit -v 2000000 && exec \"$0\" \"$@\""]
-    let workload = ["run", "--subject", SubjectName.mixed.rawValue, "park", "0", "2", "1", "0", "1000"]
+    let own = Contender.kalloc(.mixed)
+    let script = ["-c", "ulimit -v 2000000 && exec \"$0\" \"$@\"", own.program]
+    let workload = own.arguments + Workload(kind: .park, seconds: 0, threads: 2, limit: 1000).arguments
     do {
-      _ = try Run("/bin/sh", script + [own] + workload, quiet: true, limit: 20)
+      _ = try Run("/bin/sh", script + workload, quiet: true, limit: 20)
       return nil
     } catch let exit as Exit where exit.status == 69 {
       return "refused"

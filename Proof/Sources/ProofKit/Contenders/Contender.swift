@@ -1,7 +1,7 @@
 import CProof
 import Foundation
 
-/// An allocator that runs the workload of signals or of fork, in a process of its own.
+/// An allocator that runs a workload in a process of its own.
 struct Contender {
   let name: String
   let program: String
@@ -10,13 +10,13 @@ struct Contender {
   /// A library that is loaded before the C library, so that its `malloc` is the one.
   var library: String?
 
-  private static let own = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath()
-  private static let overMalloc = own.deletingLastPathComponent().appendingPathComponent("kproof-malloc").path
+  private static let overMalloc =
+    URL(fileURLWithPath: Program.path).deletingLastPathComponent().appendingPathComponent("kproof-malloc").path
 
   /// KAlloc through Swift, in this program.
   static func kalloc(_ subject: SubjectName) -> Contender {
     Contender(
-      name: "KAlloc, \(subject.rawValue)", program: own.path, arguments: ["run", "--subject", subject.rawValue])
+      name: "KAlloc, \(subject.rawValue)", program: Program.path, arguments: ["run", "--subject", subject.rawValue])
   }
 
   /// The C library's malloc, the peers that `make bootstrap-bench` installs and KAlloc as `make malloc` leaves it, where
@@ -42,7 +42,7 @@ struct Contender {
   func run(_ workload: Workload, limit: Double? = nil) throws -> Run {
     let environment = library.map { ["LD_PRELOAD": $0] } ?? [:]
     // What the workload takes, an orderly end, and more on a busy machine.
-    let limit = limit ?? workload.seconds * 2 + (workload.kind == .fork ? Double(workload.childLimit) / 1000 : 0) + 8
+    let limit = limit ?? workload.seconds * 2 + (workload.kind == .fork ? Double(workload.limit) / 1000 : 0) + 8
     let run = try Run(program, arguments + workload.arguments, environment: environment, quiet: !isKAlloc, limit: limit)
     if let library, let loaded = run.lines.first, !loaded.isEmpty,
       URL(fileURLWithPath: library).resolvingSymlinksInPath() != URL(fileURLWithPath: loaded).resolvingSymlinksInPath()
@@ -53,7 +53,7 @@ struct Contender {
   }
 }
 
-/// Signals, signals in handlers, or fork, and how much of it. The same for all contenders.
+/// What a contender is to run, and how much of it: `RunCommand`. All contenders know those of signals and fork.
 struct Workload {
   enum Kind: String {
     /// Handlers allocate.
@@ -61,6 +61,10 @@ struct Workload {
     /// The same, and are interrupted by handlers.
     case nested
     case fork
+    /// Events that abort sections.
+    case storm
+    /// Threads are stopped one by one.
+    case park
   }
   var kind: Kind
   var seconds = 1.0
@@ -68,10 +72,13 @@ struct Workload {
   var seed: UInt64 = 1
   /// Nanoseconds between two signals on a thread.
   var interval = 50_000
-  /// Milliseconds that a forked child may take.
-  var childLimit = 5000
+  /// Milliseconds that a forked child, or the threads that were not stopped, may take.
+  var limit = 5000
+  /// Of a storm: the sum of `cp_events`.
+  var events: UInt32 = 0
 
   var arguments: [String] {
-    [kind.rawValue, "\(seconds)", "\(threads)", "\(seed)", "\(interval)", "\(childLimit)"]
+    (events == 0 ? [] : ["--events", "\(events)"])
+      + [kind.rawValue, "\(seconds)", "\(threads)", "\(seed)", "\(interval)", "\(limit)"]
   }
 }

@@ -8,7 +8,7 @@ struct RunCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "run", abstract: "One workload over one subject, in this process.", shouldDisplay: false)
 
-  @Option var subject = SubjectName.rseq.rawValue
+  @Option(name: .customLong("subject")) var name = SubjectName.rseq
   /// Of a storm: which events, as the sum of `cp_events`.
   @Option var events: UInt32 = 0
   @Argument var kind: String
@@ -20,7 +20,6 @@ struct RunCommand: ParsableCommand {
 
   mutating func run() throws {
     cp_end_with_parent()
-    guard let name = SubjectName(rawValue: subject) else { throw Exit.badArgument("no subject '\(subject)'") }
     guard (1...60).contains(threads), seconds >= 0, seconds <= 3600, interval >= 0, limit >= 0 else {
       throw Exit.badArgument("1 to 60 threads, 0 to 3600 seconds, no negative number")
     }

@@ -13,9 +13,9 @@ struct SurvivalOptions: ParsableArguments {
   @Option(help: "The folder with libkalloc.so, where it was built.") var malloc = "build"
 
   func check() throws {
-    guard seconds > 0, seconds <= 3600 else { throw Exit.badArgument("--seconds takes 0 to 3600, not \(seconds)") }
-    guard (1...1000).contains(runs) else { throw Exit.badArgument("--runs takes 1 to 1000, not \(runs)") }
-    guard (1...60).contains(threads) else { throw Exit.badArgument("--threads takes 1 to 60, not \(threads)") }
+    try Exit.check("--seconds", seconds: seconds, upTo: 3600)
+    try Exit.check("--runs", runs, 1...1000)
+    try Exit.check("--threads", threads, 1...60)
   }
 
   var contenders: [Contender] {
@@ -86,13 +86,4 @@ struct ForkCommand: ParsableCommand {
   @OptionGroup var options: SurvivalOptions
 
   mutating func run() throws { try Verdict.end(Survival(options: options, kind: .fork).run()) }
-}
-
-/// How a command ends.
-enum Verdict {
-  static func end(_ failures: [String]) throws {
-    if failures.isEmpty { return }
-    failures.dropLast().forEach(Program.complain)
-    throw Exit.failed(failures.last ?? "")
-  }
 }

@@ -1,5 +1,5 @@
 import Foundation
-import Slab
+@_spi(Proof) import Slab
 
 /// Paths that go deep: what happens in passing, one thing below the other, and a flush to another node. They take time to prepare, so they are measured and not stopped
 /// at each of their instructions.
@@ -23,11 +23,11 @@ extension Path {
           wait(preparation)
         }, operate: free),
       Path(
-        name: "free: of two nodes, flushes", nodes: 2,
+        name: "free: of two nodes, flushes", nodes: 2, raises: [{ $0.depotPuts }],
         prepare: { preparation in
-          // More of the other node's than an outgoing stack holds.
+          // One more of the other node's than an outgoing stack holds.
           var blocks: [UnsafeMutableRawPointer] = []
-          for _ in 0..<33 {
+          for _ in 0...StackBounds.outgoing(nodes: preparation.heap.topology.nodeCount) {
             let block = try preparation.heap.allocate(
               size: preparation.size, alignment: 16, flags: [.kernel, .thisNode], node: NodeIndex(1))
             blocks.append(block.baseAddress!)

@@ -5,13 +5,7 @@ import Slab
 struct StackOptions: ParsableArguments {
   @Option(help: "Only paths whose name contains this.") var path = ""
 
-  var paths: [Path] {
-    get throws {
-      let found = (Path.all + Path.deep).filter { path.isEmpty || $0.name.contains(path) }
-      if found.isEmpty { throw Exit.badArgument("no path's name contains '\(path)'") }
-      return found
-    }
-  }
+  var paths: [Path] { get throws { try Path.named(path, in: Path.all + Path.deep) } }
 }
 
 struct StackCommand: ParsableCommand {

@@ -38,10 +38,9 @@ enum Debugger {
 
   /// `stepi` goes on to the breakpoint at an operation's end, or gives up after so many instructions.
   private static func script(_ mode: SubjectName) -> [String] {
-    let own = URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().path
     var commands = ["set confirm off", "set pagination off", "break *cp_mark_begin", "break *cp_mark_end", "run"]
     for _ in 0..<operations { commands += ["stepi 1000000", "continue"] }
-    return ["-nx", "-batch"] + commands.flatMap { ["-ex", $0] } + ["--args", own, "debuggee", mode.rawValue]
+    return ["-nx", "-batch"] + commands.flatMap { ["-ex", $0] } + ["--args", Program.path, "debuggee", mode.rawValue]
   }
 }
 
@@ -49,11 +48,10 @@ enum Debugger {
 struct DebuggeeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "debuggee", abstract: "What the debugger steps through.", shouldDisplay: false)
-  @Argument var mode: String
+  @Argument var mode: SubjectName
 
   mutating func run() throws {
-    guard let name = SubjectName(rawValue: mode) else { throw Exit.badArgument("no mode '\(mode)'") }
-    let subject = try HeapSubject(mode: name.mode, threads: 1)
+    let subject = try HeapSubject(mode: mode.mode, threads: 1)
     let heap = subject.heap
     // Warm for 64 bytes; the other sizes are new.
     let held = heap.allocate(size: 64)

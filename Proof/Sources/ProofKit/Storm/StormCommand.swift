@@ -9,8 +9,8 @@ struct StormOptions: ParsableArguments {
   @Flag(inversion: .prefixedNo, help: "Step through operations with gdb, too.") var gdb = true
 
   func check() throws {
-    guard seconds > 0, seconds <= 3600 else { throw Exit.badArgument("--seconds takes 0 to 3600, not \(seconds)") }
-    guard (1...60).contains(threads) else { throw Exit.badArgument("--threads takes 1 to 60, not \(threads)") }
+    try Exit.check("--seconds", seconds: seconds, upTo: 3600)
+    try Exit.check("--threads", threads, 1...60)
   }
 }
 
@@ -69,11 +69,9 @@ struct Storm {
   }
 
   static func run(_ subject: SubjectName, _ kind: Kind, _ options: StormOptions) throws -> Run {
-    try Run(
-      URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().path,
-      [
-        "run", "--subject", subject.rawValue, "--events", "\(kind.events)", "storm", "\(options.seconds)",
-        "\(options.threads)", "\(options.seed)", "50000", "0",
-      ], limit: options.seconds + 20)
+    try Contender.kalloc(subject).run(
+      Workload(
+        kind: .storm, seconds: options.seconds, threads: options.threads, seed: options.seed, events: kind.events),
+      limit: options.seconds + 20)
   }
 }

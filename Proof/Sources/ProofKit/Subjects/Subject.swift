@@ -1,8 +1,9 @@
+import ArgumentParser
 import CProof
 import Slab
 
 /// What is put to the test: KAlloc in one of its modes, or something broken on purpose, which a proof must find.
-enum SubjectName: String, CaseIterable {
+enum SubjectName: String, ExpressibleByArgument {
   case rseq, thread, shared
   /// Heaps of all three modes in one process, chosen by size.
   case mixed
@@ -12,7 +13,6 @@ enum SubjectName: String, CaseIterable {
   case spinLocked = "spin-locked"
 
   static var modes: [SubjectName] { [.rseq, .thread, .shared] }
-  static var broken: [SubjectName] { [.plainStacks, .spinLocked] }
 
   var mode: BindingMode {
     switch self {

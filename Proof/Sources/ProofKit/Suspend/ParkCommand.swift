@@ -10,9 +10,9 @@ struct ParkOptions: ParsableArguments {
   @Flag(help: "Also list the functions in which threads were stopped.") var functions = false
 
   func check() throws {
-    guard seconds > 0, seconds <= 3600 else { throw Exit.badArgument("--seconds takes 0 to 3600, not \(seconds)") }
-    guard (2...60).contains(threads) else { throw Exit.badArgument("--threads takes 2 to 60, not \(threads)") }
-    guard limit > 0, limit <= 600 else { throw Exit.badArgument("--limit takes 0 to 600, not \(limit)") }
+    try Exit.check("--seconds", seconds: seconds, upTo: 3600)
+    try Exit.check("--threads", threads, 2...60)
+    try Exit.check("--limit", seconds: limit, upTo: 600)
   }
 }
 
@@ -68,12 +68,9 @@ struct Park {
   }
 
   static func run(_ subject: SubjectName, _ options: ParkOptions, seed: UInt64) throws -> Run {
-    try Run(
-      URL(fileURLWithPath: "/proc/self/exe").resolvingSymlinksInPath().path,
-      [
-        "run", "--subject", subject.rawValue, "park", "0", "\(options.threads)", "\(seed)", "0",
-        "\(Int(options.limit * 1000))",
-      ], limit: options.limit * 2 + 20)
+    try Contender.kalloc(subject).run(
+      Workload(kind: .park, seconds: 0, threads: options.threads, seed: seed, limit: Int(options.limit * 1000)),
+      limit: options.limit * 2 + 20)
   }
 
   /// Where threads were stopped: the fourth line, relative to where the program was loaded.

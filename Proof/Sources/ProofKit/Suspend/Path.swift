@@ -96,6 +96,13 @@ struct Path {
 
   static var all: [Path] { objects + frees + pages + large + caches }
 
+  /// Those of `all` whose name contains `part`, which is wrong where none does.
+  static func named(_ part: String, in all: [Path]) throws -> [Path] {
+    let found = all.filter { part.isEmpty || $0.name.contains(part) }
+    if !found.isEmpty { return found }
+    throw Exit.badArgument("no path's name contains '\(part)': \(all.map(\.name).joined(separator: "; "))")
+  }
+
   static var fromTheStack: Path {
     Path(
       name: "allocate: from the stack", allocates: true,

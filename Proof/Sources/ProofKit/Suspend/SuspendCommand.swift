@@ -13,12 +13,11 @@ struct SuspendOptions: ParsableArguments {
 
   func check() throws {
     guard points >= 0 else { throw Exit.badArgument("--points takes 0 or more, not \(points)") }
-    guard limit > 0, limit <= 600 else { throw Exit.badArgument("--limit takes 0 to 600, not \(limit)") }
-    guard Path.all.contains(where: { path.isEmpty || $0.name.contains(path) }) else {
-      throw Exit.badArgument("no path's name contains '\(path)': \(Path.all.map(\.name).joined(separator: "; "))")
-    }
+    try Exit.check("--limit", seconds: limit, upTo: 600)
     _ = try modes
   }
+
+  var paths: [Path] { get throws { try Path.named(path, in: Path.all) } }
 
   var modes: [SubjectName] {
     get throws {
@@ -62,6 +61,7 @@ struct Suspend {
   /// Prints the table. Returns what failed.
   func run() throws -> [String] {
     try options.check()
+    let paths = try options.paths
     guard cp_can_trace() else {
       print("suspend: left out, it needs ptrace on x86-64 Linux")
       return []
@@ -72,7 +72,7 @@ struct Suspend {
       proof == .nested ? "nested" : "steps, aborted", "verdict")
     var failures: [String] = []
     var all: [PathReport] = []
-    for path in Path.all where options.path.isEmpty || path.name.contains(options.path) {
+    for path in paths {
       for mode in try options.modes {
         let report = try Suspension(
           path: path, mode: mode, symbols: symbols, points: options.points == 0 ? 4096 : options.points,
