@@ -177,6 +177,12 @@ const char *ka_os_environment(const char *name) { return secure_getenv(name); }
 
 void ka_os_report(const char *text, size_t bytes) { ka_syscall3(SYS_write, 2, (long)text, (long)bytes); }
 
+void ka_os_report_once(const char *text, size_t bytes) {
+  static bool reported;
+  // Relaxed: nothing follows from it.
+  if (!__atomic_exchange_n(&reported, true, __ATOMIC_RELAXED)) ka_os_report(text, bytes);
+}
+
 void ka_os_abort(void) { abort(); }
 
 #else
@@ -199,5 +205,6 @@ uint64_t ka_os_physical_bytes(void) { return 0; }
 uint64_t ka_os_milliseconds(void) { return 0; }
 const char *ka_os_environment(const char *name) { return NULL; }
 void ka_os_report(const char *text, size_t bytes) {}
+void ka_os_report_once(const char *text, size_t bytes) {}
 
 #endif

@@ -65,3 +65,19 @@ import Testing
     guard heap.validate() == nil, heap.destroy() else { exit(2) }
   }
 }
+
+@Test func `a word in KALLOC_MODE that names no mode is ignored, which is said once`() async {
+  for (word, lines) in [("never", 1), ("RSEQ", 1), ("rseqs", 1), ("shared ", 1), ("", 0), ("shared", 0)] {
+    let end = await #expect(processExitsWith: .success, observing: [\.standardErrorContent]) {
+      [word = word as String] in
+      setenv("KALLOC_MODE", word, 1)
+      let heaps = try (0..<3).map { _ in try Heap.create(HeapConfiguration()) }
+      guard let block = Heap.global.allocate(size: 64) else { exit(1) }
+      Heap.global.deallocate(block, size: 64)
+      if heaps.contains(where: { ($0.mode == .shared) != (word == "shared") || !$0.destroy() }) { exit(2) }
+    }
+    let text = String(decoding: end?.standardErrorContent ?? [], as: UTF8.self)
+    let reported = text.split(separator: "\n").count { $0.hasPrefix("kalloc: KALLOC_MODE") }
+    #expect(reported == lines, "\(word): \(text)")
+  }
+}

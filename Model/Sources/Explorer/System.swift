@@ -143,6 +143,10 @@ func osEnvironment(_ name: UnsafePointer<CChar>) -> UnsafePointer<CChar>? { nil 
 @_cdecl("ka_os_abort")
 func osAbort() -> Never { fail("the allocator ends the process") }
 
+/// Of an environment that is empty here.
+@_cdecl("ka_os_report_once")
+func osReportOnce(_ text: UnsafePointer<CChar>, _ bytes: Int) { osReport(text, bytes) }
+
 /// What the allocator reports is a misuse that no scenario commits.
 @_cdecl("ka_os_report")
 func osReport(_ text: UnsafePointer<CChar>, _ bytes: Int) {

@@ -99,4 +99,7 @@ _Noreturn void ka_os_abort(void);
 /// Writes one line to standard error, best effort.
 void ka_os_report(const char *_Nonnull text, size_t bytes);
 
+/// The same, but for the first call only.
+void ka_os_report_once(const char *_Nonnull text, size_t bytes);
+
 #endif

@@ -31,6 +31,14 @@ enum Misuse {
 
 /// Lines on standard error, without allocation: they are written from inside the allocator.
 enum Report {
+  /// Writes `text`, which is ASCII and has its line end, unless this process has written one this way.
+  static func once(_ text: StaticString) {
+    // SAFETY: a literal lies in memory, as many bytes as it has.
+    unsafe UnsafeRawPointer(text.utf8Start).withMemoryRebound(to: CChar.self, capacity: text.utf8CodeUnitCount) {
+      unsafe ka_os_report_once($0, text.utf8CodeUnitCount)
+    }
+  }
+
   /// Writes `text`, the number in hexadecimal and a line end, with one system call.
   static func line(_ text: StaticString, hexadecimal number: UInt64) {
     var line = InlineArray<160, CChar>(repeating: 0)
