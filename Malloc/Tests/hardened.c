@@ -1,9 +1,11 @@
 // What the hardened library finds, in blocks of each size class and in large ones. Each mistake is a process of its own, which must end
 // with SIGABRT after exactly one line that names the call and the block.
 #define _GNU_SOURCE
+#include <errno.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -33,6 +35,14 @@ static void late(char *block, size_t size) {
   OPAQUE(block)[size / 2] = 7;
   for (int i = 0; i < 200000; i++) free(OPAQUE(malloc(size)));
 }
+// In a page that had no memory when the block was freed.
+static void late_alone(char *block, size_t size) {
+  (void)block;
+  CHECK((*named = malloc(size)));
+  free(*named);
+  OPAQUE(*named)[size / 2] = 7;
+  for (int i = 0; i < 200000; i++) free(OPAQUE(malloc(size)));
+}
 static void twice(char *block, size_t size) { (void)size, free(block), free(OPAQUE(block)); }
 static void *freer(void *block) { return free(block), NULL; }
 static void twice_elsewhere(char *block, size_t size) {
@@ -40,6 +50,21 @@ static void twice_elsewhere(char *block, size_t size) {
   pthread_t thread;
   free(block);
   CHECK(!pthread_create(&thread, NULL, freer, OPAQUE(block)));
+  pthread_join(thread, NULL);
+}
+// By two threads at the same moment.
+static atomic_int ready;
+static void *racer(void *block) {
+  atomic_fetch_add(&ready, 1);
+  while (atomic_load(&ready) < 2) {
+  }
+  return free(block), NULL;
+}
+static void twice_at_once(char *block, size_t size) {
+  (void)size;
+  pthread_t thread;
+  CHECK(!pthread_create(&thread, NULL, racer, block));
+  racer(OPAQUE(block));
   pthread_join(thread, NULL);
 }
 // Above 16 MiB the pages of a freed block go back.
@@ -70,8 +95,10 @@ static const struct mistake {
     {"overflow, seen by malloc_usable_size", "malloc_usable_size", "overflow", overflow_usable, 0, SIZE_MAX},
     {"underflow", "free", "", underflow, 0, 4000},
     {"write after free", "free", "written after it was freed", late, 0, 520192},
+    {"write after free, alone on its page", "free", "written after it was freed", late_alone, 140000, 520192},
     {"double free", "free", "double free", twice, 0, SIZE_MAX},
     {"double free in another thread", "free", "double free", twice_elsewhere, 0, SIZE_MAX},
+    {"double free by two threads at once", "free", "", twice_at_once, 0, SIZE_MAX},
     {"double free above 16 MiB", "free", "double free", twice_huge, 8, 8},
     {"double free without a guard page", "free", "double free", twice_unguarded, 61000, 530000},
     {"free of the middle", "free", "invalid pointer", interior, 16, SIZE_MAX},
@@ -142,13 +169,85 @@ static void disorder(const char *program) {
     CHECK(other && fgets(texts[i], sizeof texts[i], other) && pclose(other) == 0);
   }
   CHECK(strcmp(texts[0], texts[1]));
-  int ascending = 0;
-  for (int i = 0; i < neighbours; i++) all[i] = malloc(100);
-  for (int i = 1; i < neighbours; i++) ascending += all[i] - all[i - 1] == 112 || all[i - 1] - all[i] == 112;
-  CHECK(ascending < neighbours / 2);
+  static const size_t classes[] = {112, 1024, 5120, 32768};
+  for (size_t class = 0; class < sizeof classes / sizeof *classes; class++) {
+    const ptrdiff_t step = (ptrdiff_t)classes[class];
+    int ascending = 0;
+    for (int i = 0; i < neighbours; i++) all[i] = malloc(classes[class] - 12);
+    for (int i = 1; i < neighbours; i++) ascending += all[i] - all[i - 1] == step || all[i - 1] - all[i] == step;
+    CHECK(ascending < neighbours / 2);
+  }
+}
+
+// Freed large blocks keep the page behind them: as many as serve a program that frees many at once, and not more than 16 MiB of them.
+static int is_guarded(const char *page) {
+  int ends[2];
+  CHECK(!pipe(ends));
+  const int refused = write(ends[1], page, 1) < 0 && errno == EFAULT;
+  close(ends[0]), close(ends[1]);
+  return refused;
+}
+static int pages_kept(int count, size_t size, size_t room) {
+  static char *blocks[1000];
+  int kept = 0;
+  CHECK(count <= 1000);
+  for (int i = 0; i < count; i++) CHECK((blocks[i] = malloc(size)));
+  for (int i = 0; i < count; i++) free(blocks[i]);
+  for (int i = 0; i < count; i++) kept += is_guarded(blocks[i] + room);
+  return kept;
+}
+static void keeps(void) {
+  CHECK(pages_kept(200, 36000, 36864) == 200);
+  const int more = pages_kept(1000, 400000, 454656);
+  CHECK(more >= 10 && more <= (16 << 20) / 458752);
+}
+
+// What is never touched has no memory: not when it is freed, and not when it is looked at again.
+static void untouched(void) {
+  enum { count = 8, pages = 100 };
+  for (size_t size = 400000; size <= 6400000; size *= 4) {
+    char *blocks[count];
+    unsigned char resident[pages];
+    for (int i = 0; i < count; i++) CHECK((blocks[i] = malloc(size))), blocks[i][0] = 1;
+    for (int i = 0; i < count; i++) {
+      CHECK(!mincore(blocks[i], pages * 4096, resident));
+      int before = 0, after = 0;
+      for (int page = 0; page < pages; page++) before += resident[page] & 1;
+      free(blocks[i]);
+      free(OPAQUE(malloc(size)));
+      CHECK(!mincore(blocks[i], pages * 4096, resident));
+      for (int page = 0; page < pages; page++) after += resident[page] & 1;
+      CHECK(after <= before + 2);
+    }
+  }
+}
+
+// Where memory is short, what is held back serves for blocks of other sizes.
+static void limited(void) {
+  static char *blocks[1000];
+  static const size_t sizes[] = {100000, 200000, 30000, 100000};
+  for (size_t turn = 0; turn < sizeof sizes / sizeof *sizes; turn++) {
+    size_t count = 0;
+    while (count < 1000 && (blocks[count] = malloc(sizes[turn]))) count++;
+    CHECK(errno == ENOMEM && count * sizes[turn] > 20 << 20);
+    while (count > 0) free(blocks[--count]);
+  }
+  // A size that nobody has is no such case; a program that asks for memory back is.
+  malloc_trim(0);
+  char *block = malloc(36000);
+  free(block);
+  CHECK(!malloc(OPAQUE(1ul << 60)) && is_guarded(block + 36864));
+  malloc_trim(0);
+  CHECK(!is_guarded(block + 36864));
+}
+static void under_a_limit(const char *program) {
+  char command[4096];
+  snprintf(command, sizeof command, "KALLOC_OPTIONS=$KALLOC_OPTIONS,limit=32M %s limited", program);
+  CHECK(system(command) == 0);
 }
 
 int main(int count, char **words) {
+  if (count > 1 && !strcmp(words[1], "limited")) return limited(), 0;
   if (count > 1) {
     char text[neighbours * 20];
     order(text, sizeof text);
@@ -156,6 +255,9 @@ int main(int count, char **words) {
     return 0;
   }
   disorder(words[0]);
+  keeps();
+  untouched();
+  under_a_limit(words[0]);
   named = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   CHECK(named != MAP_FAILED);
   for (size_t class = 16; class <= 3 << 20;) {

@@ -108,8 +108,43 @@ void km_discard(void *address, size_t bytes) {
   errno = saved;
 }
 
+bool km_is_filled(const void *address, uint8_t byte, size_t bytes) {
+  const uint8_t *const first = address;
+  return bytes == 0 || (*first == byte && memcmp(first, first + 1, bytes - 1) == 0);
+}
+
+static bool zero(uint8_t *start, size_t bytes) { return memset(start, 0, bytes) != NULL; }
+static bool is_zero(uint8_t *start, size_t bytes) { return km_is_filled(start, 0, bytes); }
+
+/// Calls `each` with what has memory. Pages without get none; as they may be on a disk they are discarded, which is zero, too, and
+/// interrupts nobody. A few pages are not worth the question, and where the kernel does not answer it all of them are looked at.
+static bool each_resident(uint8_t *start, size_t bytes, bool (*each)(uint8_t *, size_t)) {
+  enum { page = 4096, most = 256, few = 32 };
+  uint8_t resident[most];
+  const int saved = errno;
+  bool all = true;
+  while (all && bytes > few * page) {
+    const size_t pages = bytes / page < most ? bytes / page : most;
+    if (mincore(start, pages * page, resident) != 0) break;
+    for (size_t first = 0, next; first < pages; first = next) {
+      for (next = first + 1; next < pages && (resident[next] & 1) == (resident[first] & 1);) next++;
+      if (resident[first] & 1) all = all && each(start + first * page, (next - first) * page);
+      else km_discard(start + first * page, (next - first) * page);
+    }
+    start += pages * page;
+    bytes -= pages * page;
+  }
+  errno = saved;
+  return all && each(start, bytes);
+}
+
+void km_zero(void *address, size_t bytes) { each_resident(address, bytes, zero); }
+bool km_is_zero(void *address, size_t bytes) { return each_resident(address, bytes, is_zero); }
+
 bool km_protect(void *address, size_t bytes, bool accessible) {
   const int saved = errno;
+  // What no page has need not be flushed, now or the next time.
+  if (!accessible) madvise(address, bytes, MADV_DONTNEED);
   const bool done = mprotect(address, bytes, accessible ? PROT_READ | PROT_WRITE : PROT_NONE) == 0;
   errno = saved;
   return done;
@@ -121,7 +156,10 @@ char *km_profile_path(void) { return profile_path; }
 
 static uint64_t pool_words[40 * 16];
 static uint64_t quarantine_words[1024];
-static uint64_t kept_words[2 * 4 * 5];
+static uint64_t kept_words[16 * 256];
 uint64_t *km_kept_words(void) { return kept_words; }
 uint64_t *km_pool_words(void) { return pool_words; }
 uint64_t *km_quarantine_words(void) { return quarantine_words; }
+
+static _Thread_local uint64_t random_state __attribute__((tls_model("initial-exec")));
+uint64_t *km_thread_random(void) { return &random_state; }

@@ -124,6 +124,14 @@ import Slab
 
 #endif
 
+/// Gives the heap what only the hardened variant has from it.
+@inline(__always)
+func releaseHeldBack() {
+  #if HARDENED
+    _ = Hardened.drain()
+  #endif
+}
+
 /// ENOMEM and NULL.
 @inline(never)
 func refused() -> UnsafeMutableRawPointer? {

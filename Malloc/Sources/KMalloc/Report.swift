@@ -83,6 +83,7 @@ enum Report {
 
   /// Blocks in use, by size: of the C library's own and of the program's globals there are always some.
   static func leaks(file: Int32) {
+    releaseHeldBack()
     // Objects in caches are not in use: with empty caches, what a slab lacks is.
     Heap.global.drain()
     unsafe with(file: file) { text in
@@ -103,6 +104,7 @@ enum Report {
   }
 
   static func check(file: Int32) {
+    releaseHeldBack()
     // What is freed twice is found on its way from the caches to the slabs: the process ends there.
     Heap.global.drain()
     let fault = Heap.global.validate(during: .cutOff)

@@ -5,7 +5,10 @@ import Slab
 
 /// Empties the caches and gives free memory back. The pad is not kept: memory that is needed again comes quickly.
 @c(km_malloc_trim)
-public func mallocTrim(_ pad: Int) -> Int32 { Heap.global.trim() > 0 ? 1 : 0 }
+public func mallocTrim(_ pad: Int) -> Int32 {
+  releaseHeldBack()
+  return Heap.global.trim() > 0 ? 1 : 0
+}
 
 /// What has a meaning here is accepted: thresholds, of which this allocator has none to set, and arenas, which it does not
 /// have, are hints. 0: the parameter is not known.

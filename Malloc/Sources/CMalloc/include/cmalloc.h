@@ -79,14 +79,24 @@ void km_sleep(uint64_t milliseconds) KM_HIDDEN;
 /// Random bits from the kernel; a poor substitute where it has none yet.
 uint64_t km_random(void) KM_HIDDEN;
 
-/// Makes whole pages unreadable and unwritable, or readable and writable again. False where refused.
+/// Makes whole pages unreadable and unwritable, which then have no memory, or readable and writable again. False where refused.
 bool km_protect(void *_Nonnull address, size_t bytes, bool accessible) KM_HIDDEN;
 
 /// Makes whole pages zero, and gives their memory back where that can be had. errno stays.
 void km_discard(void *_Nonnull address, size_t bytes) KM_HIDDEN;
 
-/// The hardened variant's words: two large blocks for each of four rooms to a doubling, from 2^15 to 2^19 bytes; 16 blocks for each of
-/// 40 classes; and 1024 in quarantine.
+/// Whether each of the bytes is `byte`.
+bool km_is_filled(const void *_Nonnull address, uint8_t byte, size_t bytes) KM_HIDDEN;
+
+/// Makes bytes from a page's beginning on zero; pages without memory get none. errno stays.
+void km_zero(void *_Nonnull address, size_t bytes) KM_HIDDEN;
+/// Whether bytes from a page's beginning on are zero; pages without memory are made sure to be. errno stays.
+bool km_is_zero(void *_Nonnull address, size_t bytes) KM_HIDDEN;
+
+/// The state of the calling thread's random numbers; 0: it has none yet.
+uint64_t *_Nonnull km_thread_random(void) KM_HIDDEN;
+
+/// The hardened variant's words: 256 large blocks of each of 16 lengths, 16 blocks of each of 40 classes, and 1024 in quarantine.
 uint64_t *_Nonnull km_kept_words(void) KM_HIDDEN;
 uint64_t *_Nonnull km_pool_words(void) KM_HIDDEN;
 uint64_t *_Nonnull km_quarantine_words(void) KM_HIDDEN;
