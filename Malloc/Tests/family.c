@@ -106,6 +106,16 @@ static void alignments(void) {
   CHECK(posix_memalign(&block, OPAQUE(4ul), 8) == EINVAL && posix_memalign(&block, OPAQUE(24ul), 8) == EINVAL);
   CHECK(block == (void *)1 && errno == 3);
   CHECK(aligned_alloc(OPAQUE(3ul), 8) == NULL && errno == EINVAL);
+  // The largest alignments are those of no block; what is no power of two counts as the next one, which 2^63 is the last of.
+  for (size_t huge = 1ul << 47; huge; huge *= 2) {
+    errno = 3;
+    CHECK(posix_memalign(&block, OPAQUE(huge), 8) == ENOMEM && block == (void *)1 && errno == 3);
+    REFUSED(aligned_alloc(OPAQUE(huge), 8));
+    REFUSED(memalign(OPAQUE(huge), 8));
+    REFUSED(memalign(OPAQUE(huge / 2 + 1), 1ul << 47));
+  }
+  errno = 0;
+  CHECK(memalign(OPAQUE((1ul << 63) + 1), 8) == NULL && errno == EINVAL);
   block = memalign(OPAQUE(48ul), 100);
   CHECK(block && ((uintptr_t)block & 63) == 0);
   free(block);

@@ -65,12 +65,15 @@ int main(int count, char **) {
   try { OPAQUE(operator new[](absurd)); } catch (const std::bad_alloc &) { caught++; }
   try { OPAQUE(operator new(absurd, aligned)); } catch (const std::bad_alloc &) { caught++; }
   try { OPAQUE(operator new[](absurd, aligned)); } catch (const std::bad_alloc &) { caught++; }
-  CHECK(caught == 4);
+  // No block lies on such a boundary, not even one that was freed.
+  const auto none = std::align_val_t(OPAQUE(size_t(1) << 63));
+  try { OPAQUE(operator new(40000, none)); } catch (const std::bad_alloc &) { caught++; }
+  CHECK(caught == 5 && !OPAQUE(operator new(40000, none, std::nothrow)));
   CHECK(!OPAQUE(operator new(absurd, std::nothrow)) && !OPAQUE(operator new[](absurd, aligned, std::nothrow)));
   // With one: it is called until it gives up.
   std::set_new_handler(give_up);
   try { OPAQUE(operator new(absurd)); } catch (const std::bad_alloc &) { caught++; }
-  CHECK(caught == 5 && calls == 3);
+  CHECK(caught == 6 && calls == 3);
   calls = 0;
   std::set_new_handler(give_up);
   CHECK(!OPAQUE(operator new(absurd, std::nothrow)) && calls == 3);
@@ -78,9 +81,9 @@ int main(int count, char **) {
   calls = 0;
   std::set_new_handler(throws);
   try { OPAQUE(operator new(absurd)); } catch (const std::bad_alloc &) { caught++; }
-  CHECK(caught == 6 && calls == 1 && !OPAQUE(operator new(absurd, std::nothrow)) && calls == 2);
+  CHECK(caught == 7 && calls == 1 && !OPAQUE(operator new(absurd, std::nothrow)) && calls == 2);
   std::set_new_handler(throws_other);
   try { OPAQUE(operator new(absurd, aligned)); } catch (const Other &) { caught++; }
-  CHECK(caught == 7 && !OPAQUE(operator new[](absurd, std::nothrow)));
+  CHECK(caught == 8 && !OPAQUE(operator new[](absurd, std::nothrow)));
   std::puts("operators: ok");
 }

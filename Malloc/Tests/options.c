@@ -46,13 +46,20 @@ static void reuses(const char *path) {
 static void leaks(void) {
   for (int i = 0; i < 7; i++) OPAQUE(malloc(28000));
   for (int i = 0; i < 3; i++) OPAQUE(malloc(200000));
-  for (int i = 0; i < 1000; i++) free(OPAQUE(malloc(20000)));
+  for (int i = 0; i < 1000; i++) free(OPAQUE(malloc(20000))), free(OPAQUE(malloc(36000)));
 }
 
 /// A double free that nothing has come across when the program exits.
 static void twice(void) {
   void *first = OPAQUE(malloc(100)), *second = OPAQUE(malloc(100));
   free(first), free(second), free(OPAQUE(first));
+}
+
+/// A write after a free that nothing has come across when the program exits.
+static void late(void) {
+  char *block = OPAQUE(malloc(100));
+  free(block);
+  OPAQUE(block)[50] = 1;
 }
 
 /// Says which of thirty allocations fail, of 3000, 5000 and 7000 bytes in turn.
@@ -75,6 +82,7 @@ int main(int count, char **words) {
   if (!strcmp(what, "reuses")) CHECK(count == 3), reuses(words[2]);
   if (!strcmp(what, "leaks")) leaks();
   if (!strcmp(what, "twice")) twice();
+  if (!strcmp(what, "late")) late();
   if (!strcmp(what, "faults")) faults();
   if (!strcmp(what, "statistics")) malloc_stats();
 }

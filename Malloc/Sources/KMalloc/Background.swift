@@ -8,10 +8,12 @@ import CMalloc
 import Slab
 
 enum Background {
-  /// Whether the environment asks for it.
-  static var isWanted: Bool {
-    guard let text = unsafe km_environment("KALLOC_BACKGROUND") else { return false }
-    return unsafe text[0] == 0x31 && text[1] == 0
+  /// Whether the environment asks for it: 1. Reports what is neither 1 nor 0. Once, before `main`.
+  static func isWanted() -> Bool {
+    guard let text = unsafe km_environment("KALLOC_BACKGROUND"), unsafe text[0] != 0 else { return false }
+    if unsafe text[1] == 0 && (text[0] == 0x30 || text[0] == 0x31) { return unsafe text[0] == 0x31 }
+    unsafe Options.report("KALLOC_BACKGROUND", text, "it is 0 or 1")
+    return false
   }
 }
 

@@ -30,15 +30,15 @@ private func resize(_ block: UnsafeMutableRawPointer?, _ size: Int, _ call: Call
 
 // MARK: Aligned blocks
 
-/// An alignment as `SizeClass` and the pages understand it, or `nil` where it is no power of two.
+/// 2^63, which is negative here, is one: no block lies on such a boundary, so what is missing is memory.
 @inline(__always)
-private func isPowerOfTwo(_ alignment: Int) -> Bool { alignment > 0 && alignment & (alignment &- 1) == 0 }
+private func isPowerOfTwo(_ alignment: Int) -> Bool { alignment != 0 && alignment & (alignment &- 1) == 0 }
 
 @c(km_posix_memalign)
 public func posixMemalign(
   _ result: UnsafeMutablePointer<UnsafeMutableRawPointer?>, _ alignment: Int, _ size: Int
 ) -> Int32 {
-  guard isPowerOfTwo(alignment), alignment >= 8 else { return EINVAL }
+  guard isPowerOfTwo(alignment), alignment & 7 == 0 else { return EINVAL }
   // errno stays, and where nothing is had the result too.
   let before = km_errno()
   guard let block = unsafe allocateAligned(size, alignment) else {
@@ -61,10 +61,11 @@ public func alignedAlloc(_ alignment: Int, _ size: Int) -> UnsafeMutableRawPoint
 /// Any alignment up to half the address space counts as the next power of two.
 @c(km_memalign)
 public func memalign(_ alignment: Int, _ size: Int) -> UnsafeMutableRawPointer? {
-  guard alignment >= 0, alignment <= 1 << 62 else {
+  guard alignment >= 0 || alignment == .min else {
     km_set_errno(EINVAL)
     return nil
   }
+  if alignment.magnitude > 1 << 62 { return unsafe refused() }
   let power = alignment <= 16 ? 16 : 1 << (Int.bitWidth - (alignment - 1).leadingZeroBitCount)
   return unsafe allocateAligned(size, power)
 }

@@ -63,7 +63,7 @@ struct Options {
       while unsafe text[end] != 0 && text[end] != 0x2c { end += 1 }
       if end > start {
         let item = unsafe Item(text + start, count: end - start)
-        if !apply(item) && reporting { item.report() }
+        if !apply(item) && reporting { item.report("KALLOC_OPTIONS", "KALLOC_OPTIONS=help lists the options") }
       }
       start = unsafe text[end] == 0 ? end : end + 1
     }
@@ -119,14 +119,20 @@ struct Options {
   /// > Safety: `word` ends with a zero.
   @unsafe
   static func mode(named word: UnsafePointer<CChar>) -> BindingMode? {
-    var count = 0
-    while unsafe word[count] != 0 { count += 1 }
-    let item = unsafe Item(word, count: count)
+    let item = unsafe Item(whole: word)
     return item.key("rseq") ? .rseq : item.key("thread") ? .thread : item.key("shared") ? .shared : nil
   }
 
+  /// Says that the value of another variable is ignored, and what it may be.
+  ///
+  /// > Safety: `value` ends with a zero.
+  @unsafe
+  static func report(_ variable: StaticString, _ value: UnsafePointer<CChar>, _ hint: StaticString) {
+    unsafe Item(whole: value).report(variable, hint)
+  }
+
   private mutating func apply(statistics item: Item) -> Bool {
-    if item.value("text") || item.value("1") {
+    if item.value("text") {
       statistics = .text
     } else if item.value("json") {
       statistics = .json
@@ -155,6 +161,18 @@ private struct Item {
     var length = 0
     while unsafe length < count && text[length] != 0x3d { length += 1 }
     self.length = length
+  }
+
+  /// All of `text` as a key.
+  ///
+  /// > Safety: `text` ends with a zero.
+  @unsafe
+  init(whole text: UnsafePointer<CChar>) {
+    var count = 0
+    while unsafe text[count] != 0 { count += 1 }
+    unsafe self.text = text
+    self.count = count
+    length = count
   }
 
   private func matches(_ word: StaticString, from start: Int, to end: Int) -> Bool {
@@ -207,16 +225,20 @@ private struct Item {
     return true
   }
 
-  func report() {
+  func report(_ variable: StaticString, _ hint: StaticString) {
     unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: 256) { buffer in
       var line = unsafe Text(buffer, file: 2)
-      line.write("kalloc: KALLOC_OPTIONS: not understood: ")
+      line.write("kalloc: ")
+      line.write(variable)
+      line.write(": not understood: ")
       // Nothing that a terminal would obey.
       for index in 0..<min(count, 160) {
         let byte = unsafe UInt8(bitPattern: text[index])
         line.write(byte: byte < 0x20 || byte == 0x7f ? 0x3f : byte)
       }
-      line.write(" (KALLOC_OPTIONS=help lists the options)\n")
+      line.write(" (")
+      line.write(hint)
+      line.write(")\n")
       line.flush()
     }
   }

@@ -27,15 +27,18 @@ enum Start {
   @inline(never)
   private static func first() {
     let errno = km_errno()
+    // Relaxed: whoever is first reports, nothing follows from it.
+    let reports = unsafe AtomicWord(&reporter).exchangeRelaxed(1) == 0
     var found = Options()
-    // SAFETY: the environment's strings end with a zero. Relaxed: whoever is first reports, nothing follows from it.
+    // SAFETY: the environment's strings end with a zero.
     if let text = unsafe km_environment("KALLOC_OPTIONS") {
-      let reports = unsafe AtomicWord(&reporter).exchangeRelaxed(1) == 0
       found = unsafe Options(text, reporting: reports)
       if reports && found.help { print(Options.help) }
     }
+    let mode = environmentMode(reporting: reports)
     var configuration = HeapConfiguration()
-    configuration.mode = found.mode ?? environmentMode()
+    // With none the library would ask the environment once more.
+    configuration.mode = found.mode ?? mode ?? .rseq
     configuration.limit = found.limit
     if found.profiles { found.profiles = Profile.begin(period: found.profilePeriod) }
     // Programs map far more than they touch: address space is what the C library's allocator would never run out of.
@@ -58,11 +61,14 @@ enum Start {
       ensure()
       if Profile.isOn { km_stack_begin() }
     }
-    if Background.isWanted { km_background_begin() }
+    if Background.isWanted() { km_background_begin() }
   }
 
-  private static func environmentMode() -> BindingMode? {
-    unsafe km_environment("KALLOC_MODE").flatMap { unsafe Options.mode(named: $0) }
+  private static func environmentMode(reporting: Bool) -> BindingMode? {
+    guard let text = unsafe km_environment("KALLOC_MODE"), unsafe text[0] != 0 else { return nil }
+    let mode = unsafe Options.mode(named: text)
+    if mode == nil && reporting { unsafe Options.report("KALLOC_MODE", text, "it is rseq, thread or shared") }
+    return mode
   }
 
   static func print(_ text: StaticString) {
