@@ -83,6 +83,37 @@ import Testing
     }
   }
 
+  @Test func `of a trim leave the stacks of the caller's CPU open where no other holds anything`() throws {
+    try withHeap { heap in
+      let state = try heap.state().get()
+      guard state.caches else { return }
+      onOneCPU {
+        for size in [16, 64, 2048, 100_000] { heap.deallocate(heap.allocate(size: size)!, size: size) }
+        #expect(heap.statistics().cachedObjects > 0 && state.holdsPointers)
+        heap.trim()
+        heap.trim()
+        #expect(heap.statistics().cachedObjects == 0 && heap.committedBytes == 0 && !state.holdsPointers)
+        // A region that was stopped has none.
+        #expect(LocalCache(state)!.region.top(StackIndex(SizeClass(holding: 64))).loadRelaxed() != 0)
+      }
+    }
+  }
+
+  @Test func `of a trim take what is on its way to another node, though nothing else is there`() throws {
+    try withHeap(nodes: 2) { heap in
+      let state = try heap.state().get()
+      guard state.caches else { return }
+      onOneCPU {
+        let other = NodeIndex(1 - state.localNode.rawValue)
+        let block = try! heap.allocate(size: 64, alignment: 16, flags: [.thisNode], node: other)
+        heap.deallocate(block.baseAddress!, size: 64)
+      }
+      #expect(heap.statistics().cachedObjects == 1 && state.holdsPointers)
+      heap.trim()
+      #expect(heap.statistics().cachedObjects == 0 && !state.holdsPointers)
+    }
+  }
+
   @Test func `of idle CPUs leave those alone that work`() throws {
     guard ct_cpu_count() > 1 else { return }
     try withHeap { heap in

@@ -73,6 +73,114 @@ import Testing
     }
   }
 
+  /// The blocks that the next purge will visit.
+  private func hinted(_ heap: Heap) throws -> [Int] {
+    let region = try #require(try heap.state().get().pages(NodeIndex(0)).first)
+    return (0..<region.high).filter {
+      region.hintWord(tree: $0 >> 6, tier: Tier.slabs).loadRelaxed() >> UInt64($0 & 63) & 1 == 1
+    }
+  }
+
+  /// Whether a slab has pages that a purge of all slabs would give back.
+  private func hasFreePages(_ heap: Heap) throws -> Bool {
+    let region = try #require(try heap.state().get().pages(NodeIndex(0)).first)
+    let table = SlabTable(of: region)
+    var found = false
+    table.forEachHead { head, word in
+      guard let sizeClass = word.sizeClass, table.geometry(sizeClass).isPurged(free: word.free) else { return }
+      let geometry = table.geometry(sizeClass)
+      for frame in 0..<geometry.frames {
+        let place = head.rawValue + frame
+        if region.dirtyWord(place >> 6).loadRelaxed() >> UInt64(place & 63) & 1 == 0 { continue }
+        let isUsed = (0..<geometry.objects).contains { object in
+          let bytes = object * geometry.objectBytes..<(object + 1) * geometry.objectBytes
+          let word = table.bits[table.firstWord(of: head) + object >> 6].loadRelaxed()
+          return bytes.overlaps(frame << 12..<(frame + 1) << 12) && word >> UInt64(object & 63) & 1 == 0
+        }
+        if !isUsed { found = true }
+      }
+    }
+    return found
+  }
+
+  @Test func `are looked for where objects were returned since the last time, and nowhere else`() throws {
+    try withHeap(mode: .shared) { heap in
+      // 16 blocks of 2 MiB.
+      let blocks = try (0..<16 << 10).map { _ in try #require(heap.allocate(size: 2048)) }
+      for index in blocks.indices where index % 4 != 0 { heap.deallocate(blocks[index], size: 2048) }
+      #expect(try hinted(heap).count == 16)
+      #expect(heap.trim() > 0)
+      #expect(try hinted(heap) == [] && !hasFreePages(heap))
+      // Another object of its slab stays, on another page.
+      heap.deallocate(blocks[5000], size: 2048)
+      #expect(try hinted(heap) == [5000 / 1024] && hasFreePages(heap))
+      #expect(heap.trim() == 4096)
+      #expect(try hinted(heap) == [])
+      for index in blocks.indices where index % 4 == 0 && index != 5000 { heap.deallocate(blocks[index], size: 2048) }
+    }
+  }
+
+  @Test func `of the slab that was kept are found when it is in use again`() throws {
+    try withHeap(mode: .shared) { heap in
+      let blocks = try (0..<8).map { index in
+        let block = try #require(heap.allocate(size: 2048))
+        fill(block, 2048, index)
+        return block
+      }
+      for block in blocks { heap.deallocate(block, size: 2048) }
+      #expect(heap.statistics().slabs == 1)
+      // What the returns left.
+      let region = try #require(try heap.state().get().pages(NodeIndex(0)).first)
+      region.unhintDirty(0, Tier.slabs)
+      let block = try #require(heap.allocate(size: 2048))
+      #expect(try hasFreePages(heap) && hinted(heap) == [0])
+      #expect(heap.trim() == 3 * 4096)
+      heap.deallocate(block, size: 2048)
+    }
+  }
+
+  @Test func `that a purge in passing has no time for are the next one's`() throws {
+    try withHeap(mode: .shared) { heap in
+      let blocks = try (0..<8 << 10).map { _ in try #require(heap.allocate(size: 2048)) }
+      for index in blocks.indices where index % 8 != 0 { heap.deallocate(blocks[index], size: 2048) }
+      let state = try heap.state().get()
+      // The clock has ticked since 0: each pass is over after a call, of 32 slabs at most.
+      var passes = 0
+      var released = 0
+      while try hasFreePages(heap) {
+        let frames = state.purgeSlabs(within: PurgeTime(until: 0, since: 0))
+        try #require(frames > 0)
+        released += frames
+        passes += 1
+      }
+      // Of each slab of eight objects one stays, on one of its four pages.
+      #expect(released == 3 << 10 && passes >= 1024 / 64)
+      for index in blocks.indices where index % 8 == 0 { heap.deallocate(blocks[index], size: 2048) }
+    }
+  }
+
+  @Test func `are all gone after each trim, whatever was returned`() throws {
+    let seed = testSeed()
+    var random = seed.random(0)
+    try withHeap(mode: .shared) { heap in
+      var blocks: [(UnsafeMutableRawPointer, Int)] = []
+      // Less than what purges in passing begin at: who takes objects of a slab that was purged marks all of its pages, also those on
+      // which none of them lies, and those have no memory behind them.
+      for _ in 0..<10_000 {
+        let size = 1 + random.below(random.below(10) == 0 ? 32_768 : 2048)
+        blocks.append((try #require(heap.allocate(size: size)), size))
+      }
+      while !blocks.isEmpty {
+        for _ in 0..<min(blocks.count, 1 + random.below(2000)) {
+          let (block, size) = blocks.remove(at: random.below(blocks.count))
+          heap.deallocate(block, size: size)
+        }
+        heap.trim()
+        #expect(try !hasFreePages(heap), "\(seed)")
+      }
+    }
+  }
+
   @Test func `are not more runs than a call takes`() {
     for index in 0..<SizeClass.count {
       let geometry = SlabGeometry(SizeClass(index: index))

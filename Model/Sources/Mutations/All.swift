@@ -109,9 +109,7 @@ let slabMutations = [
     21, "objects are returned without release: (B)", "Slabs/SlabTable+Give.swift", ["slabs-take-give"],
     (
       "let before = bits[firstWord(of: head) &+ index].fetchOrRelease(mask)",
-      "let word = bits[firstWord(of: head) &+ index]\n    let early = mutant(27) ? words[head.rawValue]"
-        + ".fetchAddSequentiallyConsistent(UInt64(mask.nonzeroBitCount)) : 0\n"
-        + "    let before = mutant(21) ? word.fetchOrRelaxed(mask) : word.fetchOrRelease(mask)"
+      "let word = bits[firstWord(of: head) &+ index]\n    let before = mutant(21) ? word.fetchOrRelaxed(mask) : word.fetchOrRelease(mask)"
     )),
   Mutation(
     22, "objects are taken without acquire: (B)", "Slabs/SlabTable+Take.swift", ["slabs-take-give"],
@@ -130,7 +128,7 @@ let slabMutations = [
     ["slabs-take-give"],
     (
       "bits: words[head.rawValue].fetchAddSequentiallyConsistent(UInt64(truncatingIfNeeded: count)))",
-      "bits: mutant(27) ? early : mutant(23) ? words[head.rawValue].fetchAddAcquire(UInt64(count)) : mutant(25) ? words[head.rawValue].fetchAddAcquireRelease(UInt64(count)) : "
+      "bits: mutant(23) ? words[head.rawValue].fetchAddAcquire(UInt64(count)) : mutant(25) ? words[head.rawValue].fetchAddAcquireRelease(UInt64(count)) : "
         + "words[head.rawValue].fetchAddSequentiallyConsistent(UInt64(truncatingIfNeeded: count)))"
     )),
   Mutation(
@@ -140,7 +138,18 @@ let slabMutations = [
       "guard isSlab(of: sizeClass), free >= (mutant(26) ? objects - 1 : objects) else"
     )),
   Mutation(
-    27, "a return raises the number before it sets the bits", "Slabs/SlabTable+Give.swift", ["slabs-take-give"]),
+    27, "a return raises the number before it sets the bits", "Slabs/SlabTable+Give.swift", ["slabs-take-give"],
+    (
+      "    setFree(mask, word: index, of: head, geometry)\n    let free =",
+      "    if !mutant(27) { setFree(mask, word: index, of: head, geometry) }\n"
+        + "    if mutant(66) && geometry.isPurged(free: SlabWord(bits: words[head.rawValue].loadRelaxed()).free &+ 1) "
+        + "{ hintPurge(head) }\n    let free ="
+    ),
+    (
+      "    if geometry.isPurged(free: free) { hintPurge(head) }",
+      "    if mutant(27) { setFree(mask, word: index, of: head, geometry) }\n"
+        + "    if geometry.isPurged(free: free) && !mutant(66) { hintPurge(head) }"
+    )),
   Mutation(
     29, "a refill looks for slabs by the owner byte (found by this checker, once shipped)",
     "Slabs/SlabTable+Hints.swift", ["slabs-create-found"],
@@ -273,19 +282,45 @@ let cacheMutations = [
     63, "a refill does not say that its frames may have memory behind them", "Slabs/SlabTable+Take.swift",
     ["slabs-purge-take", "slabs-purge-purge"],
     (
-      "        touch(head, geometry)\n        return count",
-      "        if !mutant(63) { touch(head, geometry) }\n        return count"
+      "        touch(head, geometry)\n        // The slab",
+      "        if !mutant(63) { touch(head, geometry) }\n        // The slab"
     )),
   Mutation(
     64, "a purge takes a frame for free without its first object", "Slabs/SlabTable+Purge.swift", ["slabs-purge-take"],
-    ("for object in first..<max(end, first)", "for object in (mutant(64) ? first &+ 1 : first)..<max(end, first &+ 1)")),
+    ("if slab.has(first..<max(end, first))", "if slab.has((mutant(64) ? first &+ 1 : first)..<max(end, first &+ 1))")),
   Mutation(
     65, "a purge returns the objects before the system call", "Slabs/SlabTable+Purge.swift",
     ["slabs-purge-take", "slabs-purge-purge"],
     (
-      "    purge(&batch)\n",
-      "    if mutant(65) { for index in 0..<batch.count { giveBack(batch.slabs[index], ended) } }\n"
-        + "    purge(&batch)\n    if mutant(65) { return batch.count = 0 }\n"
+      "    let done = purge(&batch)\n",
+      "    if mutant(65) { for index in 0..<batch.count { giveBack(batch.slabs[index], purged: true, ended) } }\n"
+        + "    let done = purge(&batch)\n    if mutant(65) { return batch.count = 0 }\n"
+    )),
+  Mutation(
+    69, "a magazine goes back to the depot of the node that the thread is on now (once shipped)",
+    "Heap/HeapState+Trim.swift", ["heap-empty-own"],
+    (
+      "    depot(info, on: node).put(magazine)\n",
+      "    depot(info, on: mutant(69) ? localNode : node).put(magazine)\n"
+    )),
+  Mutation(
+    66, "a return looks at the hint for purges before it raises the number: (P)", "Slabs/SlabTable+Give.swift",
+    ["slabs-purge-half"]),
+  Mutation(
+    67, "a purge looks at the slabs before it clears their hint: (P)", "Slabs/SlabTable+Purge.swift",
+    ["slabs-purge-half"],
+    (
+      "        pages.unhintDirty(block, Tier.slabs)\n        isLate = !purge(block, &batch, within: &time, ended)\n",
+      "        if !mutant(67) { pages.unhintDirty(block, Tier.slabs) }\n"
+        + "        isLate = !purge(block, &batch, within: &time, ended)\n"
+        + "        if mutant(67) { pages.unhintDirty(block, Tier.slabs) }\n"
+    )),
+  Mutation(
+    68, "a purge forgets the objects that came back while it had the others", "Slabs/SlabTable+Purge.swift",
+    ["slabs-purge-others"],
+    (
+      "    if others > 0 || !purged { hintPurge(slab.head) }",
+      "    if others > 0 && !mutant(68) || !purged { hintPurge(slab.head) }"
     )),
   Mutation(
     50, "the limit is looked at and then added to", "Heap/HeapState+Commit.swift", ["heap-limit"],

@@ -94,6 +94,15 @@ let heapScenarios: [Scenario] = [
       heap, cpus: [0, 0], { if let object = heap.take() { heap.giveUnsized(object) } }, { heap.give(objects[1]) })
   },
 
+  Scenario(
+    "heap-empty-own", "a thread that empties its own stacks may move to a CPU of another node between any two steps"
+  ) {
+    let heap = try SmallHeap(.rseq, nodes: 2)
+    heap.give(heap.take(2))
+    SimulatedSystem.setMigration(true)
+    return world(heap, cpus: [0], { heap.state.emptyOwnStacks() })
+  },
+
   Scenario("heap-drain-pop", "a drain meets an allocation on the CPU it drains") {
     let heap = try SmallHeap(.rseq)
     heap.give(heap.take(2))

@@ -94,7 +94,7 @@ struct SmallRegion {
       }
     }
     for tree in 0...(pages.blocks - 1) / Frames.blocksPerTree {
-      for tier in 0...Tier.dirty { name(pages.hintWord(tree: tree, tier: tier), "hint tree \(tree) tier \(tier)") }
+      for tier in 0...Tier.slabs { name(pages.hintWord(tree: tree, tier: tier), "hint tree \(tree) tier \(tier)") }
     }
     name(pages.availableWord, "available")
     name(pages.highWord, "high")

@@ -127,6 +127,23 @@ let slabScenarios: [Scenario] = [
       table, { table.purge() }, { table.purge() }, { table.checkDirty(table.take(2)) })
   },
 
+  Scenario(
+    "slabs-purge-half", "a purge meets the return of objects that leaves half of the slab free: the next one finds it"
+  ) {
+    let table = try SmallTable(objectBytes: 2048, slabs: 1, backing: .reserved)
+    let out = table.prepare(5)
+    table.table.hintPurge(FrameIndex(0))
+    return world(table, { table.purge() }, { table.give(out[0]) }, check: table.checkPurgeHints)
+  },
+
+  Scenario(
+    "slabs-purge-others", "objects come back to a slab whose free ones a purge has: the next one will look at them"
+  ) {
+    let table = try SmallTable(objectBytes: 2048, slabs: 1, backing: .reserved)
+    let out = table.prepare(4)
+    return world(table, { table.purge() }, { table.give([out[0], out[1]]) }, check: table.checkPurgeHints)
+  },
+
   Scenario("slabs-words", "refills and returns in a slab whose bitmap has two words") {
     let table = try SmallTable(objectBytes: 128, slabs: 1)
     let out = table.prepare(127)

@@ -89,6 +89,23 @@ struct SmallTable {
     }
   }
 
+  /// A slab with free pages that have memory behind them will be found by the next purge.
+  func checkPurgeHints() {
+    table.forEachHead { head, word in
+      guard geometry.isPurged(free: word.free) else { return }
+      let perFrame = Frames.bytes / geometry.objectBytes
+      for frame in 0..<geometry.frames {
+        let place = head.rawValue + frame
+        let objects = table.bits[table.firstWord(of: head) + frame * perFrame / 64].loadRelaxed()
+        let isFree = ~(objects >> UInt64(frame * perFrame % 64)) & Row.mask(perFrame) == 0
+        let isDirty = region.pages.dirtyWord(place >> 6).loadRelaxed() >> UInt64(place & 63) & 1 == 1
+        let hint = region.pages.hintWord(tree: place / Frames.perBlock >> 6, tier: Tier.slabs).loadRelaxed()
+        let isHinted = hint >> UInt64(place / Frames.perBlock & 63) & 1 == 1
+        expect(!isFree || !isDirty || isHinted, "free pages of a slab are hidden from purges")
+      }
+    }
+  }
+
   /// What must hold when all threads have ended.
   func check() {
     var free = 0

@@ -33,6 +33,19 @@ extension HeapState {
     finish(used, drain)
   }
 
+  /// Whether anything stands on any CPU's stacks, as far as can be seen: what this thread knows to be there is.
+  var holdsPointers: Bool {
+    for index in 0..<regionsUsed {
+      for stack in 0..<StackIndex.count {
+        let info = info(StackIndex(rawValue: stack))
+        if region(index).fill(info) > 0 { return true }
+        guard info.stack.hasDepot, let away = outgoingRegion(index) else { continue }
+        for node in 0..<nodeCount where outgoingFill(away, info.stack, NodeIndex(node)) > 0 { return true }
+      }
+    }
+    return false
+  }
+
   /// The same for those regions in which nothing has moved for `milliseconds`; 0: since the last look. Then the magazines of depots
   /// that nobody has taken for as long, `magazines` at most. O(regions looked at + depots + what is returned).
   ///

@@ -72,6 +72,8 @@ extension Heap {
 
   /// Empties all caches and gives free memory back. Returns the bytes that the operating system has back.
   ///
+  /// O(stacks of all CPUs + depots + what is in them + blocks of 2 MiB in which anything was freed since the last time). It waits for other
+  /// CPUs' barriers where their stacks hold anything.
   /// CPUs that run threads of this process go on meanwhile, on the shared path. Thread-safety: Concurrent.
   @discardableResult
   public func trim() -> Int { existingState?.trim() ?? 0 }

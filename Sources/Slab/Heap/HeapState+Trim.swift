@@ -48,8 +48,11 @@ struct Reclaim {
 
 extension HeapState {
   /// Empties all caches and purges all free memory. Returns the bytes that went back to the operating system.
+  ///
+  /// The own stacks by sections, so that there is no barrier where no other CPU holds anything.
   func trim() -> Int {
-    collect()
+    emptyOwnStacks()
+    collect(draining: holdsPointers)
     var frames = purgeSlabs()
     for node in 0..<nodeCount { frames &+= purge(NodeIndex(node), upTo: .max, olderThan: 0, now: 0) }
     return frames &* Frames.bytes
@@ -139,12 +142,14 @@ extension HeapState {
       if object != 0 { deallocateShared(info, object) }
       return object != 0
     }
-    guard let (magazine, _) = emptyMagazine(info, on: localNode) else { return false }
+    // The thread may move to another node's CPU before the magazine goes back.
+    let node = localNode
+    guard let (magazine, _) = emptyMagazine(info, on: node) else { return false }
     let count = unsafe cache.popBatch(CPURegion.offset(info.stack), into: magazine.pointers, limit: info.batch)
     // What is free now is purged by the caller, where there is too much of it.
     _ = unsafe giveBack(info, magazine.pointers, count: count)
     magazine.count = 0
-    depot(info, on: localNode).put(magazine)
+    depot(info, on: node).put(magazine)
     return count > 0
   }
 

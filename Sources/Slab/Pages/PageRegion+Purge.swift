@@ -65,9 +65,9 @@ extension PageRegion {
     return found.isOlder(than: age, now: now)
   }
 
-  private func unhintDirty(_ block: Int) {
+  func unhintDirty(_ block: Int, _ tier: Int = Tier.dirty) {
     let bit = UInt64(1) << UInt64(block & 63)
-    _ = hintWord(tree: block >> 6, tier: Tier.dirty).fetchAndSequentiallyConsistent(~bit)  // (D) purge clears the hint
+    _ = hintWord(tree: block >> 6, tier: tier).fetchAndSequentiallyConsistent(~bit)  // (D) purge clears the hint
   }
 
   private func purgeWhole(_ block: Int) -> Int {

@@ -132,10 +132,10 @@ extension PageRegion {
     hintDirty(block)
   }
 
-  /// Sets the hint that leads a purge to a block.
+  /// Sets the hint that leads a purge to a block: of its free frames, or of its slabs.
   @inline(__always)
-  func hintDirty(_ block: Int) {
-    let hint = hintWord(tree: block >> 6, tier: Tier.dirty)
+  func hintDirty(_ block: Int, _ tier: Int = Tier.dirty) {
+    let hint = hintWord(tree: block >> 6, tier: tier)
     let bit = UInt64(1) << UInt64(block & 63)
     if hint.loadSequentiallyConsistent() & bit == 0 {  // (D) free looks at the hint
       _ = hint.fetchOrSequentiallyConsistent(bit)  // (D)

@@ -3,7 +3,7 @@
 //     0      RegionHeader
 //     256    counters                 one cache line each for what is written at different times
 //     512    block words and ages     8 bytes per block
-//     …      hints                    576 bytes per 8 trees (1 GiB): 9 tiers of 8 words, a search reads one line
+//     …      hints                    640 bytes per 8 trees (1 GiB): 10 tiers of 8 words, a search reads one line
 //     …      lines                    128 bytes per block: 8 rows, then the 8 words of their dirty bits
 //
 // The order is chosen for sparse use: a region of any size whose first blocks alone are in use touches one page each
@@ -13,7 +13,7 @@ struct RegionLayout {
   static let countersOffset = 256
   static let blockWordsOffset = 512
   static let lineBytes = 128
-  static let hintGroupBytes = 576
+  static let hintGroupBytes = 640
   static let treesPerHintGroup = 8
 
   let blocks: Int
@@ -26,12 +26,14 @@ struct RegionLayout {
   var bytes: Int { linesOffset + blocks * Self.lineBytes }
 }
 
-/// What a hint speaks of: tiers 0 ... 6 are free runs of the orders inside a row, tier 7 is a wholly free block, tier 8 is
-/// for purge: the block may have dirty free frames.
+/// What a hint speaks of: tiers 0 ... 6 are free runs of the orders inside a row, tier 7 is a wholly free block, tiers 8 and 9 are
+/// for purges: the block may have dirty free frames; slabs in it may have dirty frames on which no object is in use, which is the layer
+/// above's to say.
 enum Tier {
   static let row = 6
   static let whole = 7
   static let dirty = 8
+  static let slabs = 9
 }
 
 extension PageRegion {

@@ -41,6 +41,10 @@ struct SlabGeometry {
   /// The words in the bitmap of a slab.
   var words: Int { (objects + 63) / 64 }
 
+  /// Whether a purge looks for free pages in a slab with so many free objects: where at least half of it is free. One that is wholly
+  /// free is kept, or about to end. Objects below 64 bytes, in longer bitmaps than a purge has room for, seldom leave a page free.
+  func isPurged(free: Int) -> Bool { words <= 4 && free &* 2 >= objects && free < objects }
+
   /// Whether half of the slab's words are left for labels: in all classes but the smallest.
   var hasLabels: Bool { sizeClass.index > 0 }
 

@@ -29,23 +29,37 @@ extension SlabTable {
   ///
   /// Two locked instructions. Traps where one of them is free already. Returns whether a slab ended: this
   /// one, or the empty one that was kept before it.
+  @inline(__always)
   func give(_ mask: UInt64, word index: Int, of head: FrameIndex, _ geometry: SlabGeometry) -> Bool {
+    setFree(mask, word: index, of: head, geometry)
+    let free = raise(head, by: mask.nonzeroBitCount, geometry) &+ mask.nonzeroBitCount
+    if geometry.isPurged(free: free) { hintPurge(head) }
+    return free == geometry.objects && emptied(head, geometry)
+  }
+
+  /// The first step of a return: the bits. Traps where one is set.
+  @inline(__always)
+  func setFree(_ mask: UInt64, word index: Int, of head: FrameIndex, _ geometry: SlabGeometry) {
     // (B) release, so that the objects' last use is before the next owner's first.
     let before = bits[firstWord(of: head) &+ index].fetchOrRelease(mask)
     if before & mask != 0 {
       let object = index &<< 6 | (before & mask).trailingZeroBitCount
       Misuse.doubleFree.trap(at: pages.addressBits(of: head) &+ UInt64(object &* geometry.objectBytes))
     }
-    let count = mask.nonzeroBitCount
-    // (C) release; (H) sequentially consistent before the hint.
+  }
+
+  /// The second: the number. Returns how many objects were free before.
+  @inline(__always)
+  func raise(_ head: FrameIndex, by count: Int, _ geometry: SlabGeometry) -> Int {
+    // (C) release; (H) (P) sequentially consistent before the hints.
     let was = SlabWord(
       bits: words[head.rawValue].fetchAddSequentiallyConsistent(UInt64(truncatingIfNeeded: count)))
     if was.free == 0 { hint(head, geometry.sizeClass) }
-    return was.free &+ count == geometry.objects && emptied(head, geometry)
+    return was.free
   }
 
   /// A slab was seen wholly free: keeps it where the class has no other empty one, ends it otherwise.
-  private func emptied(_ head: FrameIndex, _ geometry: SlabGeometry) -> Bool {
+  func emptied(_ head: FrameIndex, _ geometry: SlabGeometry) -> Bool {
     let spare = spares[geometry.sizeClass.index]
     let mine = UInt64(truncatingIfNeeded: head.rawValue &+ 1)
     // (E) the slab's count was raised before.

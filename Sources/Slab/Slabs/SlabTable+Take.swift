@@ -33,11 +33,13 @@ extension SlabTable {
         if count == 0 { unhint(head, geometry.sizeClass) }
         return 0
       }
-      let seen = word.compareExchangeSequentiallyConsistent(found, next.bits)  // (A) (H)
+      let seen = word.compareExchangeSequentiallyConsistent(found, next.bits)  // (A) (H) (P)
       if seen == found {
         if next.free == 0 { unhint(head, geometry.sizeClass) }
         unsafe collect(count, from: head, geometry, into: target)
         touch(head, geometry)
+        // The slab that was kept: it has memory behind it, and a purge leaves one that is wholly free alone.
+        if SlabWord(bits: found).free == geometry.objects && geometry.isPurged(free: next.free) { hintPurge(head) }
         return count
       }
       found = seen
@@ -114,9 +116,10 @@ extension SlabTable {
     for object in 0..<count {
       unsafe target[object] = base &+ UInt64(truncatingIfNeeded: object &* geometry.objectBytes)
     }
-    // (A) release; (H) sequentially consistent before the hint.
+    // (A) release; (H) (P) sequentially consistent before the hints.
     words[head.rawValue].storeSequentiallyConsistent(SlabWord(sizeClass, free: geometry.objects &- count).bits)
     if count < geometry.objects { hint(head, sizeClass) }
+    if geometry.isPurged(free: geometry.objects &- count) { hintPurge(head) }
     return count
   }
 }
