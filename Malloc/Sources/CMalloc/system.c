@@ -154,12 +154,5 @@ static char output_path[km_path_bytes], profile_path[km_path_bytes];
 char *km_output_path(void) { return output_path; }
 char *km_profile_path(void) { return profile_path; }
 
-static uint64_t pool_words[40 * 16];
-static uint64_t quarantine_words[1024];
-static uint64_t kept_words[16 * 256];
-uint64_t *km_kept_words(void) { return kept_words; }
-uint64_t *km_pool_words(void) { return pool_words; }
-uint64_t *km_quarantine_words(void) { return quarantine_words; }
-
-static _Thread_local uint64_t random_state __attribute__((tls_model("initial-exec")));
-uint64_t *km_thread_random(void) { return &random_state; }
+uint64_t km_kept[16 * 256], km_pool[40 * 16], km_quarantine[1024];
+_Thread_local uint64_t km_random_state;

@@ -94,12 +94,14 @@ void km_zero(void *_Nonnull address, size_t bytes) KM_HIDDEN;
 bool km_is_zero(void *_Nonnull address, size_t bytes) KM_HIDDEN;
 
 /// The state of the calling thread's random numbers; 0: it has none yet.
-uint64_t *_Nonnull km_thread_random(void) KM_HIDDEN;
+extern _Thread_local uint64_t km_random_state __attribute__((tls_model("initial-exec"))) KM_HIDDEN;
+static inline uint64_t *_Nonnull km_thread_random(void) { return &km_random_state; }
 
 /// The hardened variant's words: 256 large blocks of each of 16 lengths, 16 blocks of each of 40 classes, and 1024 in quarantine.
-uint64_t *_Nonnull km_kept_words(void) KM_HIDDEN;
-uint64_t *_Nonnull km_pool_words(void) KM_HIDDEN;
-uint64_t *_Nonnull km_quarantine_words(void) KM_HIDDEN;
+extern uint64_t km_kept[16 * 256] KM_HIDDEN, km_pool[40 * 16] KM_HIDDEN, km_quarantine[1024] KM_HIDDEN;
+static inline uint64_t *_Nonnull km_kept_words(void) { return km_kept; }
+static inline uint64_t *_Nonnull km_pool_words(void) { return km_pool; }
+static inline uint64_t *_Nonnull km_quarantine_words(void) { return km_quarantine; }
 
 /// No instruction. Functions with different marks are not equal, so the compiler does not make one jump to another.
 #define KM_MARK(number) \
