@@ -45,9 +45,9 @@ import Testing
     }
   }
 
-  @Test func `a stack is 512 KiB of objects, of which 8192 are small or 2048 are not, and two magazines at least`() {
+  @Test func `a stack is 512 KiB of objects, of which 8192 are small or 512 are not, and two magazines at least`() {
     for info in Self.all where info.stack.sizeClass != nil {
-      #expect(info.capacity == min(524_288 / info.objectBytes, info.objectBytes <= 64 ? 8192 : 2048))
+      #expect(info.capacity == min(524_288 / info.objectBytes, info.objectBytes <= 64 ? 8192 : 512))
       #expect(info.capacity >= 2 * info.batch)
     }
   }
@@ -69,7 +69,7 @@ import Testing
 
   @Test func `what a CPU can hold back is bounded`() {
     let bytes = Self.all.reduce(0) { $0 + $1.capacity * $1.objectBytes }
-    #expect(bytes <= 46 << 20)
+    #expect(bytes <= 40 << 20)
   }
 
   @Test(arguments: 2...Topology.maximumNodes)

@@ -52,7 +52,7 @@ struct StackInfo {
 
   /// The pointers that the array holds: what a program has of one class at a time, so that it seldom visits the depot, and two
   /// magazines at least, so that N operations lie between two visits whatever the pattern (Bonwick and Adams, "Magazines and
-  /// Vmem", 2001). Of objects as many as 512 KiB hold: up to 8192 of a cache line or less, of which programs have most, and 2048
+  /// Vmem", 2001). Of objects as many as 512 KiB hold: up to 8192 of a cache line or less, of which programs have most, and 512
   /// of larger ones. Large blocks are few: 512 KiB of each length, 4 at most, as many as a compressor of the zlib kind has, and
   /// one at least: what lies there is missing to other lengths until one of them would take pages that were never touched.
   var capacity: Int {
@@ -70,7 +70,7 @@ struct StackInfo {
   static let largeMagazineBytes = 131_072
   static let stackBytes = 524_288
   static let smallStackCount = 8192
-  static let stackCount = 2048
+  static let stackCount = 512
   static let runStackCount = 4
   /// Bytes of pages in a magazine: a page that goes back to its row costs several locked instructions, so few should.
   static let pageMagazineBytes = 1_048_576
