@@ -9,7 +9,8 @@
 //              blocks of other lengths, those go back first: the first touch of one page costs more than to claim several blocks.
 // by age       once in a second somebody gives back what has been free for a second, `purgeBatchBytes` at a time, so that no
 //              free takes long.
-// by budget    where more than `retainedBytes` are free and dirty, a hundred times a second what has been free for 20 ms.
+// by budget    where more than `retainedBytes` are free and dirty, a hundred times a second a quarter of what is more, of what has been
+//              free for 20 ms: most of it is gone after a tenth of a second, and a program that takes it again soon finds some left.
 //              How much is free and dirty is not counted frame by frame: `backed`, the most that was committed since
 //              the last purge, less what is committed now. That is too little where new blocks were taken beside dirty
 //              ones, which age finds.
@@ -191,13 +192,16 @@ extension HeapState {
   /// The same where more is free than may be.
   private static var retainedAge: UInt64 { 20 }
   private static var retainedInterval: UInt64 { 10 }
+  /// Of what is more, this part goes back at a time, and so many bytes at least.
+  private static var excessShare: Int { 4 }
+  private static var leastExcess: Int { 1 << 20 }
   /// Bytes that go back at once.
   private static var purgeBatchBytes: Int { 64 << 20 }
 
-  /// Whether more is free and dirty than may be.
-  private var retainsTooMuch: Bool {
+  /// About the bytes that are free and dirty beyond what may be; at most 0: none.
+  private var excess: Int {
     let committed = Int(truncatingIfNeeded: control(.committed).loadRelaxed())
-    return retained(committed: committed) > HeapState.retainedBytes(committed: committed)
+    return retained(committed: committed) &- HeapState.retainedBytes(committed: committed)
   }
 
   /// About the bytes that are free and dirty; below 0 where the estimate is behind.
@@ -216,12 +220,14 @@ extension HeapState {
     let clock = control(.purged)
     // Relaxed: a clock, which publishes nothing.
     let last = clock.loadRelaxed()
-    let hurries = retainsTooMuch
+    let excess = excess
+    let hurries = excess > 0
     let interval = hurries ? HeapState.retainedInterval : HeapState.purgeAge
     // Signed: another thread may have moved the clock on after `now` was read.
     if Int64(bitPattern: now &- last) < Int64(interval) || clock.compareExchangeRelaxed(last, now) != last { return }
     drainIdleInPassing(now)
-    let batch = HeapState.purgeBatchBytes / Frames.bytes
+    let most = hurries ? max(excess / HeapState.excessShare, HeapState.leastExcess) : .max
+    let batch = min(most, HeapState.purgeBatchBytes) / Frames.bytes
     let age = hurries ? HeapState.retainedAge : HeapState.purgeAge
     let released = purge(region.node, upTo: batch, olderThan: age, now: now)
     // There may be more: the next batch need not wait for a second.
