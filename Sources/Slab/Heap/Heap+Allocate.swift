@@ -163,12 +163,17 @@ extension Heap {
     _ block: UnsafeMutableRawPointer, size: Int, alignment: Int, newSize: Int, newAlignment: Int, flags: AllocFlags,
     node: NodeIndex?
   ) -> Result<UnsafeMutableRawBufferPointer, AllocError> {
-    // Most steps of a block that grows step by step: one class serves both sizes, and nobody asks for another node.
-    if alignment == newAlignment, Heap.isValid(alignment: alignment), !flags.contains(.thisNode),
-      let sizeClass = SizeClass(size: newSize, alignment: alignment),
-      sizeClass == SizeClass(size: size, alignment: alignment)
+    // Most steps of a block that grows step by step: classes serve both sizes, and nobody asks for another node. Within one class it
+    // stays; into another it goes by way of this CPU's cache.
+    if alignment == newAlignment, Heap.isValid(alignment: alignment), flags.isDisjoint(with: [.thisNode, .zero]),
+      let old = SizeClass(size: size, alignment: alignment), let new = SizeClass(size: newSize, alignment: alignment)
     {
-      return unsafe .success(UnsafeMutableRawBufferPointer(start: block, count: sizeClass.bytes))
+      if old == new { return unsafe .success(UnsafeMutableRawBufferPointer(start: block, count: new.bytes)) }
+      if node == nil, let moved = unsafe allocateCached(new) {
+        unsafe moved.copyMemory(from: block, byteCount: min(size, newSize))
+        unsafe deallocate(block, size: size, alignment: alignment)
+        return unsafe .success(UnsafeMutableRawBufferPointer(start: moved, count: new.bytes))
+      }
     }
     return unsafe resize(
       block, size: size, alignment: alignment, newSize: newSize, newAlignment: newAlignment, flags: flags, node: node)
