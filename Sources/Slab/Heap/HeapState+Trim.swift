@@ -101,7 +101,6 @@ extension HeapState {
     collect(draining: heldBytes > committed / HeapState.drainShare)
     let left = Int(truncatingIfNeeded: control(.committed).loadRelaxed())
     word.storeRelaxed(HeapState.growthMark(committed: left))
-    let excess = retained(committed: left) &- HeapState.retainedBytes(committed: left)
     var frames = max(excess, 0) / Frames.bytes
     for node in 0..<nodeCount { frames &-= purge(NodeIndex(node), upTo: frames, olderThan: 0, now: 0) }
   }
@@ -138,16 +137,16 @@ extension HeapState {
   /// Returns a magazine's worth of the newest pointers, or one where they have no depot. False: there was none, or every magazine
   /// is owned.
   private func returnNewest(_ info: StackInfo, of cache: LocalCache) -> Bool {
+    // What is free now is purged by the caller, where there is too much of it: this is in an allocation, where the stack is deep.
     if !info.stack.hasDepot {
-      let object = cache.pop(CPURegion.offset(info.stack))
-      if object != 0 { deallocateShared(info, object) }
+      var object = cache.pop(CPURegion.offset(info.stack))
+      if object != 0 { _ = unsafe giveBack(info, &object, count: 1) }
       return object != 0
     }
     // The thread may move to another node's CPU before the magazine goes back.
     let node = localNode
     guard let (magazine, _) = emptyMagazine(info, on: node) else { return false }
     let count = unsafe cache.popBatch(CPURegion.offset(info.stack), into: magazine.pointers, limit: info.batch)
-    // What is free now is purged by the caller, where there is too much of it.
     _ = unsafe giveBack(info, magazine.pointers, count: count)
     magazine.count = 0
     depot(info, on: node).put(magazine)
@@ -158,8 +157,8 @@ extension HeapState {
   /// the heap.
   private static var drainShare: Int { 4 }
 
-  /// The bytes of pages and large blocks, and of slabs if each object is in one of its own, that all CPUs' stacks hold; clamped while they are
-  /// in use.
+  /// The bytes of pages and large blocks, and of slabs if each object is in one of its own, that all CPUs' stacks hold; clamped
+  /// while they are in use.
   private var heldBytes: Int {
     var bytes = 0
     for region in 0..<regionsUsed {
@@ -198,15 +197,11 @@ extension HeapState {
   /// Bytes that go back at once.
   private static var purgeBatchBytes: Int { 64 << 20 }
 
-  /// About the bytes that are free and dirty beyond what may be; at most 0: none.
+  /// About the bytes that are free and dirty beyond what may be; at most 0: none, or the estimate is behind.
   private var excess: Int {
     let committed = Int(truncatingIfNeeded: control(.committed).loadRelaxed())
-    return retained(committed: committed) &- HeapState.retainedBytes(committed: committed)
-  }
-
-  /// About the bytes that are free and dirty; below 0 where the estimate is behind.
-  private func retained(committed: Int) -> Int {
-    Int(truncatingIfNeeded: control(.backed).loadRelaxed()) &- committed
+    let backed = Int(truncatingIfNeeded: control(.backed).loadRelaxed())
+    return backed &- committed &- HeapState.retainedBytes(committed: committed)
   }
 
   /// Called where frames of `region` were freed (`nil`: none), when nothing else is left to do: now and then gives some back.

@@ -1,8 +1,8 @@
 import Foundation
 @_spi(Proof) import Slab
 
-/// Paths that go deep: what happens in passing, one thing below the other, and a flush to another node. They take time to prepare, so they are measured and not stopped
-/// at each of their instructions.
+/// Paths that go deep: what happens in passing, one thing below the other, and a flush to another node. They take time to prepare,
+/// so they are measured and not stopped at each of their instructions.
 extension Path {
   static var deep: [Path] {
     [
@@ -22,6 +22,20 @@ extension Path {
           try fullDepot(preparation)
           wait(preparation)
         }, operate: free),
+      Path(
+        name: "allocate: cuts a slab, large blocks go back", windowBytes: 256 << 20,
+        raises: [{ $0.slabsMade }, { -$0.cachedPageBytes }],
+        prepare: { preparation in
+          try scatter(preparation)
+          let blocks = (9...24).compactMap { pages in
+            preparation.heap.allocate(size: pages << 12).map { ($0, pages << 12) }
+          }
+          for (block, bytes) in blocks { preparation.heap.deallocate(block, size: bytes) }
+          wait(preparation)
+          // What the wait left, or the slab would be cut of it.
+          _ = preparation.heap.allocate(size: 3 << 20)
+          preparation.operand.pointee.size = 3000
+        }, operate: allocate),
       Path(
         name: "free: of two nodes, flushes", nodes: 2, raises: [{ $0.depotPuts }],
         prepare: { preparation in

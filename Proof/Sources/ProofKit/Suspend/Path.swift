@@ -28,7 +28,7 @@ struct Path {
 
   // MARK: Operations
 
-  private static let allocate: @convention(c) (UnsafeMutableRawPointer?) -> Void = { context in
+  static let allocate: @convention(c) (UnsafeMutableRawPointer?) -> Void = { context in
     let operand = Operand.at(context)
     operand.pointee.block = operand.pointee.allocate(operand.pointee.size)
   }
