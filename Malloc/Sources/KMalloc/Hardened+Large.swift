@@ -80,10 +80,10 @@
       unsafe expectUntouched(block, room, isZero: km_is_zero(block, room - seal))
     }
 
-    static func freeLarge(_ block: UnsafeMutableRawPointer, _ room: Int, _ call: Call) {
+    static func freeLarge(_ block: UnsafeMutableRawPointer, _ size: Int, _ room: Int, _ call: Call) {
       // As in `free`. (B)
       let sealed = unsafe sealWord(block, room).exchangeAcquireRelease(freed ^ key(block)) ^ key(block)
-      if sealed == freed { call.fail(.doubleFree, UInt(bitPattern: block)) }
+      if sealed & ~unguarded != UInt64(size) { call.fail(.doubleFree, UInt(bitPattern: block)) }
       // The page of the seal stays.
       let discarded = room > largestZeroed ? room - guardBytes : 0
       if discarded > 0 { unsafe km_discard(block, discarded) }

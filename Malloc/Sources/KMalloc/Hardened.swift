@@ -122,7 +122,7 @@
 
     static func free(_ block: UnsafeMutableRawPointer, _ call: Call) {
       let (size, usable, isLarge) = unsafe check(block, call)
-      if isLarge { return unsafe freeLarge(block, usable, call) }
+      if isLarge { return unsafe freeLarge(block, size, usable, call) }
       // Whoever frees it a second time finds the mark, here or in the quarantine; of two threads that free it at once one gets on. (B)
       let key = unsafe key(block)
       let sealed = unsafe sealWord(block, usable).exchangeAcquireRelease(freed ^ key)
