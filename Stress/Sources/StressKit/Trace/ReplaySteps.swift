@@ -28,6 +28,7 @@ struct ReplayStep: BitwiseCopyable, Sendable {
   /// In bytes, at least 1.
   var size: Int { max(1, Int(truncatingIfNeeded: request & (1 << 47 - 1))) }
   var operation: TraceEvent.Operation {
+    // SAFETY: the bits are the raw value of one, as `init` wrote it.
     unsafeBitCast(UInt8(truncatingIfNeeded: request >> 47 & 7), to: TraceEvent.Operation.self)
   }
   /// log2 of the alignment, and the alignment in bytes.
@@ -43,7 +44,7 @@ struct ReplaySteps: Sendable {
   let steps: MappedArray<ReplayStep>
   /// Whose steps stand where.
   let carriers: [Range<Int>]
-  let slotCount: Int
+  private(set) var slotCount = 0
   private let trace: Trace
 
   /// - Parameter serial: all events by one carrier.
@@ -60,14 +61,11 @@ struct ReplaySteps: Sendable {
     steps = MappedArray(count: trace.events.count)
     var slots = Slots(trace, carriers: count)
     defer { slots.unmap() }
-    var next = carriers.map(\.lowerBound)
-    for index in 0..<trace.events.count {
-      let event = trace.events[index]
+    forEachEvent { event, step in
       let carrier = Int(event.thread) % count
       let previous = event.operation == .reallocate ? slots.end(event.previous, by: carrier) : 0
       let slot = event.operation == .free ? slots.end(event.block, by: carrier) : slots.make(event.block, by: carrier)
-      steps[next[carrier]] = ReplayStep(event, slot: slot, previous: previous)
-      next[carrier] += 1
+      steps[step] = ReplayStep(event, slot: slot, previous: previous)
     }
     slotCount = slots.count
   }
