@@ -148,6 +148,25 @@ import Testing
     }
   }
 
+  @Test func `stay on the stacks where another node's memory is used`() throws {
+    try withHeap(nodes: 2) { heap in
+      let state = try heap.state().get()
+      guard state.caches else { return }
+      onOneCPU {
+        let blocks = (9...16).map { (block: heap.allocate(size: $0 * 4096)!, bytes: $0 * 4096) }
+        for (block, bytes) in blocks { heap.deallocate(block, size: bytes) }
+        let held = blocks.reduce(0) { $0 + $1.bytes }
+        #expect(heap.committedBytes == held)
+        for (node, left) in [(NodeIndex(1 - state.localNode.rawValue), held), (state.localNode, 0)] {
+          let block = try! heap.allocate(size: 60 * 4096, alignment: 16, flags: [.kernel, .thisNode], node: node)
+          #expect(heap.committedBytes == left + 60 * 4096)
+          heap.deallocate(block.baseAddress!, size: 60 * 4096)
+          if left == held { #expect(heap.committedBytes == held) }
+        }
+      }
+    }
+  }
+
   @Test func `no more of them stay on a stack than it has room for`() throws {
     try withHeap { heap in
       let blocks = try (0..<100).map { _ in try #require(heap.allocate(size: 300_000)) }

@@ -87,11 +87,12 @@ extension HeapState {
     return .failure(flags.contains(.thisNode) && nodeCount > 1 ? .nodeUnavailable : .outOfMemory)
   }
 
-  /// `run`, or where that was never touched another of `node` that was, after the large blocks on this CPU's stacks have gone back.
+  /// `run`, or where that was never touched another of `node` that was, after the large blocks on this CPU's stacks have gone back,
+  /// which are of its own node.
   private func preferTouched(
     _ run: Run, frames: Int, alignment: Int, flags: AllocFlags, on node: NodeIndex
   ) -> Run {
-    guard flags.contains(.reclaim), run.pages.isClean(run.first, frames: frames),
+    guard flags.contains(.reclaim), node == localNode, run.pages.isClean(run.first, frames: frames),
       returnOwnRuns(atLeast: max(frames &* Frames.bytes, HeapState.leastReturned)),
       let (pages, first) = pages(node).allocate(frames: frames, alignment: alignment, flags: flags)
     else { return run }
