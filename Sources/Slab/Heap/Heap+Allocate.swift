@@ -165,7 +165,8 @@ extension Heap {
   ) -> Result<UnsafeMutableRawBufferPointer, AllocError> {
     // Most steps of a block that grows step by step: classes serve both sizes, and nobody asks for another node. Within one class it
     // stays; into another it goes by way of this CPU's cache.
-    if alignment == newAlignment, Heap.isValid(alignment: alignment), flags.isDisjoint(with: [.thisNode, .zero]),
+    if alignment == newAlignment, Heap.isValid(alignment: alignment),
+      !flags.contains(.thisNode), !flags.contains(.zero),
       let old = SizeClass(size: size, alignment: alignment), let new = SizeClass(size: newSize, alignment: alignment)
     {
       if old == new { return unsafe .success(UnsafeMutableRawBufferPointer(start: block, count: new.bytes)) }
