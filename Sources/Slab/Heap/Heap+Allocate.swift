@@ -136,7 +136,8 @@ extension Heap {
   ///
   /// The first min(`size`, `newSize`) bytes are kept. With `.zero` every byte behind the old usable ones is zero; bytes
   /// between `size` and the old usable size are the caller's to have kept zero (KAlloc's allocators do).
-  /// - Returns: the block with all its usable bytes.
+  /// - Returns: the block with all its usable bytes. Where they are more than `usableSize(size: newSize, alignment: newAlignment)`, a
+  ///   shrink has kept the block: its size is now that count, at the old alignment, and it is freed with those (or see `relabel`).
   /// - Throws: as `allocate`; the old block is then valid and unchanged. Shrinking never throws while the alignment stays: a
   ///   block that cannot be had smaller stays as it is.
   ///

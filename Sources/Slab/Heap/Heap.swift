@@ -66,7 +66,7 @@ public struct Heap: Sendable, Equatable {
   @inlinable @inline(__always)
   static func isValid(alignment: Int) -> Bool { alignment > 0 && alignment & (alignment &- 1) == 0 }
 
-  /// Frees a block, given the size and alignment that it was allocated with, or any size up to its usable one.
+  /// Frees a block, given the alignment that it was allocated with, and that size or any from it up to the usable one.
   ///
   /// A wrong size or alignment is a violation: reported and trapped in debug builds, undefined otherwise. A foreign pointer is
   /// trapped at the latest when it leaves the CPU's cache. So is a block freed twice, unless it is allocated again before:
