@@ -27,10 +27,7 @@ extension Path {
         raises: [{ $0.slabsMade }, { -$0.cachedPageBytes }],
         prepare: { preparation in
           try scatter(preparation)
-          let blocks = (9...24).compactMap { pages in
-            preparation.heap.allocate(size: pages << 12).map { ($0, pages << 12) }
-          }
-          for (block, bytes) in blocks { preparation.heap.deallocate(block, size: bytes) }
+          preparation.leaveOnStacks(pages: 9...24)
           wait(preparation)
           // What the wait left, or the slab would be cut of it.
           _ = preparation.heap.allocate(size: 3 << 20)

@@ -116,6 +116,12 @@ final class Preparation {
     for _ in 0..<count { if let block = held.popLast() { heap.deallocate(block, size: size) } }
   }
 
+  /// Large blocks, one of each of so many pages, that were freed and stay on the CPU's stacks.
+  func leaveOnStacks(pages: ClosedRange<Int>) {
+    let blocks = pages.compactMap { count in heap.allocate(size: count << 12).map { ($0, count << 12) } }
+    for (block, bytes) in blocks { heap.deallocate(block, size: bytes) }
+  }
+
   /// The operation frees one of those held.
   func operateOnHeld() { operand.pointee.block = held.popLast() }
 

@@ -274,6 +274,13 @@ struct Path {
           $0.operand.pointee.size = 100 << 10
           $0.operand.pointee.block = $0.heap.allocate(size: 100 << 10)
         }, operate: resize),
+      Path(
+        name: "large: 240 KiB, others go back first", bytes: 240 << 10, allocates: true,
+        raises: [{ -$0.cachedPageBytes }],
+        prepare: {
+          $0.operand.pointee.size = 240 << 10
+          $0.leaveOnStacks(pages: 9...16)
+        }, operate: allocate),
     ]
   }
 
