@@ -16,9 +16,9 @@ struct KBench: ParsableCommand {
       measured; --list names it.
       """)
 
-  @Option(help: "Rounds, at least 1. Medians need 5.")
+  @Option(help: "Rounds, 1 to 1000. Medians need 5.")
   var rounds: Int?
-  @Option(help: "Milliseconds per figure.")
+  @Option(help: "Milliseconds per figure, 1 to 60000.")
   var milliseconds: Int?
   @Flag(help: "Only what the targets are about, 5 rounds of 25 ms; prints the targets as Markdown.")
   var quick = false
@@ -38,8 +38,11 @@ struct KBench: ParsableCommand {
   var check = false
 
   func validate() throws {
-    guard (rounds ?? 1) >= 1, (milliseconds ?? 1) >= 1 else {
-      throw ValidationError("Rounds and milliseconds are at least 1.")
+    guard (1...1000).contains(rounds ?? 1), (1...60_000).contains(milliseconds ?? 1) else {
+      throw ValidationError("Rounds are 1 to 1000, milliseconds 1 to 60000.")
+    }
+    for path in [json, html].compactMap({ $0 }) where !Self.canWrite(path) {
+      throw ValidationError("Nothing can be written to '\(path)'.")
     }
   }
 
@@ -106,6 +109,16 @@ struct KBench: ParsableCommand {
       }
     }
     return figures
+  }
+
+  /// Whether a file can be written there, by trying: what was there stays as it was.
+  private static func canWrite(_ path: String) -> Bool {
+    let isThere = access(path, F_OK) == 0
+    let file = open(path, O_WRONLY | (isThere ? 0 : O_CREAT | O_EXCL), 0o666)
+    guard file >= 0 else { return false }
+    close(file)
+    if !isThere { unlink(path) }
+    return true
   }
 
   private func note(_ text: String) { FileHandle.standardError.write(Data("kbench: \(text)\n".utf8)) }
