@@ -80,11 +80,7 @@ extension HeapState {
   /// Returns what rests in magazines to slabs and rows. A look that comes sooner than `milliseconds` after the last one, whoever's, is
   /// none: it would shorten the time.
   private func spillRested(for milliseconds: UInt64, now: UInt64, upTo limit: Int) {
-    let clock = control(.rested)
-    // Relaxed: a clock, which publishes nothing. Who moves it on looks.
-    let last = clock.loadRelaxed()
-    if Int64(bitPattern: now &- last) < Int64(bitPattern: milliseconds) { return }
-    if clock.compareExchangeRelaxed(last, now) != last { return }
+    if !moveOn(.rested, to: now, after: milliseconds) { return }
     var left = limit
     for node in 0..<nodeCount {
       for stack in 0..<StackIndex.withDepot {

@@ -212,32 +212,33 @@ extension HeapState {
   /// The same, at most once in the time that applies, by whoever moves the clock on.
   func purgeInPassing(_ region: PageRegion, now: UInt64) {
     if !growsByOS { return }
-    let clock = control(.purged)
-    // Relaxed: a clock, which publishes nothing.
-    let last = clock.loadRelaxed()
     let excess = excess
     let hurries = excess > 0
     let interval = hurries ? HeapState.retainedInterval : HeapState.purgeAge
-    // Signed: another thread may have moved the clock on after `now` was read.
-    if Int64(bitPattern: now &- last) < Int64(interval) || clock.compareExchangeRelaxed(last, now) != last { return }
-    drainIdleInPassing(now)
+    if !moveOn(.purged, to: now, after: interval) { return }
+    if moveOn(.looked, to: now, after: HeapState.purgeAge) {
+      _ = drainIdle(for: HeapState.purgeAge, now: now, magazines: HeapState.magazinesInPassing)
+    }
     let most = hurries ? max(excess / HeapState.excessShare, HeapState.leastExcess) : .max
     let batch = min(most, HeapState.purgeBatchBytes) / Frames.bytes
     let age = hurries ? HeapState.retainedAge : HeapState.purgeAge
     let released = purge(region.node, upTo: batch, olderThan: age, now: now)
     // There may be more: the next batch need not wait for a second.
-    if released >= batch && !hurries { clock.storeRelaxed(now &- HeapState.purgeAge &+ HeapState.retainedInterval) }
+    if released >= batch && !hurries {
+      control(.purged).storeRelaxed(now &- HeapState.purgeAge &+ HeapState.retainedInterval)
+    }
   }
 
   /// Magazines that rest and are returned once in a second: one costs some microseconds.
   private static var magazinesInPassing: Int { 32 }
 
-  private func drainIdleInPassing(_ now: UInt64) {
-    let clock = control(.looked)
-    // Relaxed, as above.
-    let last = clock.loadRelaxed()
-    if Int64(bitPattern: now &- last) < Int64(HeapState.purgeAge) { return }
-    if clock.compareExchangeRelaxed(last, now) != last { return }
-    _ = drainIdle(for: HeapState.purgeAge, now: now, magazines: HeapState.magazinesInPassing)
+  /// Moves a clock of the heap to `now`. False: `milliseconds` have not passed since it was moved last, or another thread does so now.
+  func moveOn(_ clock: Control, to now: UInt64, after milliseconds: UInt64) -> Bool {
+    let word = control(clock)
+    // Relaxed: a clock, which publishes nothing.
+    let last = word.loadRelaxed()
+    // Signed: another thread may have moved the clock on after `now` was read.
+    if Int64(bitPattern: now &- last) < Int64(bitPattern: milliseconds) { return false }
+    return word.compareExchangeRelaxed(last, now) == last
   }
 }
